@@ -1,0 +1,1 @@
+"""Legs, bridges, the leg reaper, gateway behaviour and the dial policy."""

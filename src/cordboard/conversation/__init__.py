@@ -1,0 +1,1 @@
+"""The agent's side of a call: prompts, turns and tools."""

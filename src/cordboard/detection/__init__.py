@@ -1,0 +1,1 @@
+"""Who answered: a person, a machine, or nobody."""

@@ -1,0 +1,1 @@
+"""Agents, actions, phone books, gateways, numbers and keys."""

@@ -1,0 +1,1 @@
+"""Simulated people and machines as real SIP endpoints."""

@@ -1,0 +1,1 @@
+"""The board of jacks: RTP in, RTP out, and who hears whom."""

@@ -1,0 +1,1 @@
+"""What happened: calls, attempts, events and SIP traces, stored."""

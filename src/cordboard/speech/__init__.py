@@ -1,0 +1,1 @@
+"""Text to speech, speech to text and voice activity."""

@@ -1,0 +1,1 @@
+"""The transfer: its plan, its machine, its driver and its outcome."""

@@ -1,0 +1,1 @@
+"""Placeholders, X-header rules and escaping, without I/O."""
