@@ -38,7 +38,10 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """The model wants an action run. `id` is unique in the conversation; `arguments` fit the tool's schema or are refused by who runs it."""
+    """The model wants an action run.
+
+    `id` is unique in the conversation; `arguments` fit the tool's schema, or who runs the action refuses them.
+    """
 
     id: str
     name: str
@@ -87,5 +90,8 @@ class Model(Protocol):
     def name(self) -> str: ...
 
     def turn(self, messages: Sequence[Message], tools: Sequence[Tool]) -> AsyncIterator[ModelEvent]:
-        """One answer to the conversation so far, ended by TurnEnded; leaving the iteration cancels it. Raises ModelError."""
+        """One answer to the conversation so far, ended by TurnEnded; leaving the iteration cancels it.
+
+        Raises ModelError from the iteration.
+        """
         ...

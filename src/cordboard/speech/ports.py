@@ -105,7 +105,7 @@ class Utterance:
     whose phrase it was (None: speech, but none of the intents), `confidence` 0 to 1. `started` and `ended`
     are seconds of sound since the hearing's first sample; `latency` the seconds between the moment the end of
     speech was known and the result. `fault` is set when the engine failed: something was said, and we do
-    not know what. An engine's fault is a result like any other, so that the one who listens can record it and ask again.
+    not know what. That is a result like any other, so that the one who listens can record it and ask again.
     """
 
     text: str
