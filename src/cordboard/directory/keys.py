@@ -6,11 +6,15 @@ costs the same comparison.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import re
+import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
-from sqlalchemy import Column, DateTime, LargeBinary, MetaData, String, Table
+from sqlalchemy import Column, DateTime, LargeBinary, MetaData, Row, String, Table, insert, select, update
 
 from cordboard.directory.values import DEFAULT_WORKSPACE
 
