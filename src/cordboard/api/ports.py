@@ -8,20 +8,16 @@ from pathlib import Path
 from typing import Protocol
 
 ALL = "*"
-"""As a scope: every scope. As a workspace: every workspace (an operator's key)."""
+"""As a key's workspace: every workspace (an operator's key)."""
 
 
 class Scope:
-    """The scopes of keys."""
+    """The scopes of keys that the API asks for. ``admin`` stands for every one."""
 
-    CALLS = "calls"
-    PREPARE = "prepare"
-    CONTROL = "control"
-    TRACE = "trace"
-    RECORDINGS = "recordings"
-
-
-SCOPES = (Scope.CALLS, Scope.PREPARE, Scope.CONTROL, Scope.TRACE, Scope.RECORDINGS)
+    READ = "calls:read"
+    WRITE = "calls:write"
+    TRACE = "traces:read"
+    ADMIN = "admin"
 
 
 class Principal(Protocol):
@@ -38,7 +34,7 @@ class Principal(Protocol):
 class KeyDirectory(Protocol):
     """Looks a bearer key up by its hash, in constant time for the key's content."""
 
-    def authenticate(self, token: str) -> Principal | None: ...
+    async def verify(self, text: str, /) -> Principal | None: ...
 
 
 class Agent(Protocol):
@@ -53,8 +49,8 @@ class Agent(Protocol):
 class AgentDirectory(Protocol):
     """Finds agents. ``None`` means unknown."""
 
-    def agent_by_id(self, model_id: str) -> Agent | None: ...
-    def agent_by_number(self, number: str) -> Agent | None: ...
+    def agent(self, model_id: str, /) -> Agent | None: ...
+    def agent_by_number(self, number: str, /) -> Agent | None: ...
 
 
 class CallControl(Protocol):

@@ -115,9 +115,9 @@ class CallRecord:
     name: str = ""
     lead_name: str | None = None
     timezone: str = "UTC"
-    prompt_variables: Mapping[str, Json] = field(default_factory=dict)
-    custom_variables: Mapping[str, Json] = field(default_factory=dict)
-    collected_variables: Mapping[str, Json] | None = None
+    prompt_variables: Mapping[str, object] = field(default_factory=dict)
+    custom_variables: Mapping[str, object] = field(default_factory=dict)
+    collected_variables: Mapping[str, object] | None = None
     warnings: tuple[str, ...] = ()
     external_id: str | None = None
     diversion: str | None = None
@@ -152,9 +152,9 @@ class CallChanges(TypedDict, total=False):
     name: str
     lead_name: str | None
     timezone: str
-    prompt_variables: Mapping[str, Json]
-    custom_variables: Mapping[str, Json]
-    collected_variables: Mapping[str, Json] | None
+    prompt_variables: Mapping[str, object]
+    custom_variables: Mapping[str, object]
+    collected_variables: Mapping[str, object] | None
     external_id: str | None
     diversion: str | None
     prepared_id: str | None
@@ -202,11 +202,11 @@ class ExecutedAction:
     started_at: float
     ended_at: float | None = None
     description: str = ""
-    parameters_hard_coded: Mapping[str, Json] = field(default_factory=dict)
-    parameters_from_llm: Mapping[str, Json] = field(default_factory=dict)
-    return_value: TransferReturnValue | Json = None
+    parameters_hard_coded: Mapping[str, object] = field(default_factory=dict)
+    parameters_from_llm: Mapping[str, object] = field(default_factory=dict)
+    return_value: object = None
     error_message: str | None = None
-    attempts: tuple[Mapping[str, Json], ...] = ()
+    attempts: tuple[Mapping[str, object], ...] = ()
     verified: bool | None = None
 
 
@@ -219,7 +219,7 @@ class Event:
     at: float
     kind: str
     leg: str = ""
-    data: Mapping[str, Json] = field(default_factory=dict)
+    data: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +255,7 @@ class PreparedCall:
     model_id: str
     from_number: str
     to_number: str
-    custom_variables: Mapping[str, Json]
+    custom_variables: Mapping[str, object]
     created_at: float
     expires_at: float
     used_by: str | None = None

@@ -19,7 +19,6 @@ from cordboard.records.models import (
     DisconnectReason,
     Event,
     ExecutedAction,
-    Json,
     PreparedCall,
     SipMessage,
     Speaker,
@@ -42,7 +41,7 @@ class CallSink(Protocol):
         kind: str,
         *,
         leg: str = "",
-        data: Mapping[str, Json] | None = None,
+        data: Mapping[str, object] | None = None,
         at: float | None = None,
     ) -> None:
         """Add a line to the timeline."""
@@ -136,7 +135,7 @@ class PreparedCalls(Protocol):
         model_id: str,
         from_number: str,
         to_number: str,
-        custom_variables: Mapping[str, Json],
+        custom_variables: Mapping[str, object],
     ) -> PreparedCall:
         """Register a call. Raises :class:`PreparedLimitError` when too many are waiting."""
 

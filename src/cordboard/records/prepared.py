@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cordboard.records.models import Claim, ClaimRefusal, Json, PreparedCall
+from cordboard.records.models import Claim, ClaimRefusal, PreparedCall
 from cordboard.records.ports import PreparedLimitError
 from cordboard.records.rows import prepared_of
 from cordboard.records.settings import RecordSettings
@@ -38,7 +38,7 @@ class PreparedStore:
         model_id: str,
         from_number: str,
         to_number: str,
-        custom_variables: Mapping[str, Json],
+        custom_variables: Mapping[str, object],
     ) -> PreparedCall:
         now = self._clock()
         row = {

@@ -92,7 +92,7 @@ def action_row(call_id: str, seq: int, action: ExecutedAction) -> dict[str, Any]
 
 def action_of(row: RowMapping) -> ExecutedAction:
     stored: Any = row["return_value"]
-    result: TransferReturnValue | Json = None
+    result: object = None
     if isinstance(stored, dict) and "transfer" in stored:
         result = TransferReturnValue(**stored["transfer"])
     elif isinstance(stored, dict):

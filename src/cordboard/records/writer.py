@@ -30,7 +30,6 @@ from cordboard.records.models import (
     Direction,
     DisconnectReason,
     ExecutedAction,
-    Json,
     Speaker,
     TelephonyHangup,
 )
@@ -150,7 +149,7 @@ class RecordWriter:
         kind: str,
         *,
         leg: str = "",
-        data: Mapping[str, Json] | None = None,
+        data: Mapping[str, object] | None = None,
         at: float | None = None,
     ) -> None:
         tally = self._known(call_id)
