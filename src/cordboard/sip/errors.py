@@ -27,15 +27,11 @@ class RequestParts:
 
     @property
     def answerable(self) -> bool:
-        """True where a response can be built. An ACK is never answered (RFC 3261 §17)."""
-        return bool(
-            self.method != "ACK"
-            and self.vias
-            and self.from_ is not None
-            and self.to is not None
-            and self.call_id is not None
-            and self.cseq is not None
-        )
+        """True where the sender can be told: a Via says where to. An ACK is never answered (RFC 3261 §17).
+
+        What was not found is left out of the response (RFC 4475 §3.3.1).
+        """
+        return self.method != "ACK" and bool(self.vias)
 
 
 class ParseError(SipError):
@@ -56,7 +52,7 @@ class ParseError(SipError):
 
     @property
     def answerable(self) -> bool:
-        """True where the sender can be told: a request (not ACK) whose Via, From, To, Call-ID and CSeq were found."""
+        """True where the sender can be told: a request (not ACK) with a Via."""
         return self.request_parts is not None and self.request_parts.answerable
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cordboard.sip.address import Address
 from cordboard.sip.errors import HeaderInjectionError, ParseError
 from cordboard.sip.parameters import NO_PARAMETERS, Parameters
 from cordboard.sip.tokens import check_text, closing_quote, digits, is_token, quote, unquote
@@ -330,8 +329,3 @@ class Warning:
 
     def __str__(self) -> str:
         return f"{self.code:03d} {_word(self.agent, 'Warning')} {quote(self.text)}"
-
-
-def parse_identity(text: str, field: str) -> Address:
-    """A member of P-Asserted-Identity, P-Preferred-Identity (RFC 3325 §9) or Remote-Party-ID."""
-    return Address.parse(text, field)

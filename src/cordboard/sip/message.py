@@ -82,7 +82,10 @@ def parse_message(data: bytes, limits: ParserLimits = DEFAULT_LIMITS) -> Request
         _refuse(data[: limits.header_bytes], "message", "larger than the limit (RFC 3261 §21.5.7)", 513)
     bounds = head_end(data)
     if bounds is None:
-        _refuse(data[: limits.header_bytes], "message", "no empty line behind the header (RFC 3261 §7)", 400)
+        if not data.endswith(b"\n"):
+            _refuse(data, "message", "no empty line behind the header (RFC 3261 §7)", 400)
+        # A datagram that ends with its last header line is understood: it has no body.
+        bounds = len(data.rstrip(b"\r\n")), size
     end, body_start = bounds
     if end > limits.header_bytes:
         _refuse(data[: limits.header_bytes], "message", "the header is larger than the limit (RFC 3261 §21.5.7)", 513)
