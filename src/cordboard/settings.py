@@ -281,7 +281,7 @@ class DirectorySettings(Section):
 
     files: List = _(
         (),
-        "YAML files with `agents`, `actions`, `gateways`, `phonebooks`, `numbers`. Empty: the sample that comes along.",
+        "YAML files relative to the settings file. Empty: the sample that comes along.",
     )
 
 

@@ -10,8 +10,11 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 from sqlalchemy import Column, DateTime, LargeBinary, MetaData, Row, String, Table, insert, select, update
@@ -154,6 +157,24 @@ class SqlKeyStore:
             query = query.where(api_keys.c.workspace_id == workspace_id)
         async with self._engine.begin() as connection:
             return bool((await connection.execute(query.values(revoked_at=datetime.now(UTC)))).rowcount)
+
+
+@asynccontextmanager
+async def open_key_store(database_url: str) -> AsyncIterator[SqlKeyStore]:
+    """The keys of `database.url`, for commands without a server; makes the folder of the database at need."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    url = make_url(database_url)
+    if url.get_backend_name() == "sqlite" and url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_async_engine(url)
+    try:
+        store = SqlKeyStore(engine)
+        await store.prepare()
+        yield store
+    finally:
+        await engine.dispose()
 
 
 def _key(row: Row[Any]) -> ApiKey:

@@ -1,0 +1,68 @@
+"""What the directory can say and the product does not carry out yet.
+
+Such an option is kept as data, and whoever loads the directory is warned: nothing is ignored in silence. When a
+behaviour is built, its row is struck from the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cordboard.directory.actions import CustomAction, InformationExtractor, LiveTransfer, SendDtmf, SipHeader
+from cordboard.directory.agents import Agent, Attachment
+from cordboard.directory.gateways import Gateway
+from cordboard.directory.phonebooks import Number
+from cordboard.directory.values import Model
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """A field whose values are not carried out, apart from its default and those in `carried`."""
+
+    model: type[Model]
+    field: str
+    carried: frozenset[object] = frozenset()
+
+
+def _rows(model: type[Model], *fields: str) -> tuple[NotYet, ...]:
+    return tuple(NotYet(model, field) for field in fields)
+
+
+NOT_CARRIED_OUT: tuple[NotYet, ...] = (
+    *_rows(CustomAction, "type"),
+    *_rows(InformationExtractor, "type"),
+    *_rows(SendDtmf, "type"),
+    NotYet(LiveTransfer, "transfer_mode", frozenset({"cold_transfer", "warm_transfer"})),
+    *_rows(LiveTransfer, "dynamic", "phone_book_id", "digits", "uui", "screen_pop_header", "run_before"),
+    *_rows(LiveTransfer, "caller_id", "preserve_caller_id", "summarization_prompt"),
+    *_rows(LiveTransfer, "human_detection", "human_detection_timeout_seconds", "voicemail_detection"),
+    *_rows(LiveTransfer, "on_menu", "menu_keys", "screened", "screening_question", "human_availability"),
+    *_rows(LiveTransfer, "retries", "retry_delay", "refer_fallback", "on_failure", "introduction", "goodbye_msg"),
+    *_rows(LiveTransfer, "after_bridge", "return_to_agent", "stop_recording_after_transfer"),
+    *_rows(SipHeader, "extractor"),
+    NotYet(Agent, "type", frozenset({"inbound"})),
+    NotYet(Agent, "llm", frozenset({"rules"})),
+    *_rows(Agent, "greeting_message_mode", "patience_level", "external_webhook_url", "inbound_call_webhook_url"),
+    *_rows(Agent, "max_duration"),
+    *_rows(Gateway, "transport", "credentials", "accept_refer", "calls_per_second", "calls_per_hour"),
+    *_rows(Number, "gateway"),
+    NotYet(Attachment, "attachment_type", frozenset({"during"})),
+)
+
+
+def not_carried_out(model: Model, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The paths of what a model, and the models in it, asks for and is not built yet."""
+    for row in NOT_CARRIED_OUT:
+        if type(model) is not row.model:
+            continue
+        value = getattr(model, row.field)
+        whole_kind = row.field == "type" and not row.carried
+        if whole_kind or (value not in row.carried and value != row.model.model_fields[row.field].default):
+            yield (*path, row.field)
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, tuple):
+            for index, each in enumerate(value):
+                if isinstance(each, Model):
+                    yield from not_carried_out(each, (*path, name, index))
