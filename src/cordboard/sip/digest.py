@@ -134,7 +134,8 @@ class DigestClient:
         """The (name, value) lines to put on the request when it is sent again after a 401 or 407. RFC 3261 §22.2, §22.3
 
         request is the one that was challenged, with the credentials it carried. For the retry the caller replaces its
-        Authorization and Proxy-Authorization lines, raises CSeq by one and keeps everything else. Raises DigestError: REFUSED where a fresh answer was not accepted.
+        Authorization and Proxy-Authorization lines, raises CSeq by one and keeps everything else. Raises DigestError;
+        its fault is REFUSED where a fresh answer was not accepted.
         """
         best: dict[tuple[str, str], Challenge] = {}
         seen = 0
@@ -262,7 +263,7 @@ class DigestServer:
     """Checks credentials for one realm. RFC 3261 §22.1, RFC 8760 §2.4
 
     secret: at least 16 bytes, new at each start. nonce_seconds: how long a nonce is good. table: used nonces that are
-    remembered; beyond it the oldest are forgotten, and every nonce as old is stale from then on, so that none can be replayed.
+    remembered; beyond it the oldest are forgotten, and every nonce as old is stale from then on: none can be replayed.
     ACK and CANCEL are never to be challenged (RFC 3261 §22.1): that is the caller's rule.
     """
 

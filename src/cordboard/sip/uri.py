@@ -1,4 +1,7 @@
-"""SIP, SIPS and tel URIs, and any other scheme as an opaque text. RFC 3261 §19.1, RFC 3966, RFC 5118."""
+"""URIs (sip, sips and tel; any other scheme as an opaque text) and the addresses that headers make of them.
+
+RFC 3261 §19.1 and §25.1 name-addr, RFC 3966, RFC 5118.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ from dataclasses import dataclass, replace
 
 from cordboard.sip.errors import HeaderInjectionError, ParseError
 from cordboard.sip.parameters import NO_PARAMETERS, Parameters
-from cordboard.sip.tokens import check_text, escape, split_host_port, unescape
+from cordboard.sip.tokens import check_text, closing_quote, escape, quote, split_host_port, unescape, unquote
 
-__all__ = ["Uri", "escape_header", "escape_parameter", "escape_user"]
+__all__ = ["Address", "Uri", "escape_header", "escape_parameter", "escape_user", "parse_refer_to"]
 
 _UNRESERVED = r"A-Za-z0-9\-_.!~*'()"
 # A raw "#" is outside the grammar, but dial strings carry it escaped (%23): it is not in any class here.
@@ -25,6 +28,9 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ESCAPED_OCTETS = re.compile(r"%[0-9A-Fa-f]{2}")
 _RESERVED = frozenset(";/?:@&=+$,")
 _HOST_OUT = re.compile(r"[A-Za-z0-9_\-.]+")
+_TOKENS = re.compile(r"[A-Za-z0-9\-.!%*_+`'~ ]+")
+# What belongs to the URI when a peer leaves the brackets out. RFC 3261 §19.1.1
+_URI_PARAMETERS = frozenset(("transport", "user", "method", "ttl", "maddr", "lr"))
 # Parameters whose presence in only one of two URIs makes them differ. RFC 3261 §19.1.4
 _MATTERING = ("user", "ttl", "method", "maddr", "transport")
 
@@ -204,6 +210,119 @@ class Uri:
         if any(theirs[name] != value for name, value in mine.items() if name in theirs):
             return False
         return _folded_headers(self) == _folded_headers(other)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A URI with a display name and header parameters.
+
+    display_name: plain text, without quotes; "" where there is none.
+    wildcard: the `*` of a Contact in REGISTER (RFC 3261 §10.2.2); its uri is empty then.
+    """
+
+    uri: Uri
+    display_name: str = ""
+    parameters: Parameters = NO_PARAMETERS
+    wildcard: bool = False
+
+    @classmethod
+    def parse(cls, text: str, field: str = "address") -> Address:
+        """Read `"Name" <uri>;tag=x`, `Name <uri>` or `uri;tag=x`. Raises ParseError.
+
+        Without brackets everything behind the first semicolon belongs to the header (RFC 3261 §20.10).
+        """
+        text = text.strip()
+        display_name = ""
+        if text.startswith('"'):
+            closed = closing_quote(text, 0)
+            if closed < 0:
+                raise ParseError(field, "unbalanced quotes (RFC 3261 §25.1 quoted-string)")
+            display_name = unquote(text[: closed + 1])
+            opened = closed + 1
+            while text[opened : opened + 1] in (" ", "\t"):
+                opened += 1
+            if text[opened : opened + 1] != "<":
+                raise ParseError(field, "a display name needs <URI> behind it (RFC 3261 §25.1 name-addr)")
+        else:
+            opened = text.find("<")
+            quoted = text.find('"')
+            semicolon = text.find(";")
+            if opened >= 0 and (quoted < 0 or quoted > opened) and (semicolon < 0 or semicolon > opened):
+                # A name that is not made of tokens (RFC 4475 §3.1.2.15) is understood, and quoted when written.
+                display_name = " ".join(text[:opened].split())
+            elif opened >= 0 and (semicolon < 0 or (0 <= quoted < semicolon)):
+                raise ParseError(field, "a quote inside a display name (RFC 3261 §25.1 name-addr)")
+            else:
+                return cls._parse_bare(text, field)
+        closed = text.find(">", opened)
+        if closed < 0:
+            raise ParseError(field, "< is not closed (RFC 3261 §25.1 name-addr)")
+        rest = text[closed + 1 :].lstrip()
+        if rest and rest[0] != ";":
+            raise ParseError(field, "text after <URI> (RFC 3261 §25.1)")
+        parameters = Parameters.parse(rest, field) if rest else NO_PARAMETERS
+        return cls(Uri.parse(text[opened + 1 : closed], field), display_name, parameters)
+
+    @classmethod
+    def _parse_bare(cls, text: str, field: str) -> Address:
+        if text == "*":
+            return cls(Uri(host="*"), wildcard=True)
+        uri_text, semicolon, rest = text.partition(";")
+        uri_text = uri_text.rstrip()
+        if "?" in uri_text or "," in uri_text:
+            # RFC 3261 §20.10, RFC 4475 §3.1.2.13: such a URI needs brackets.
+            raise ParseError(field, "a URI with a comma or question mark needs <> (RFC 3261 §20)")
+        return cls(Uri.parse(uri_text, field), "", Parameters.parse(rest, field) if semicolon else NO_PARAMETERS)
+
+    @property
+    def tag(self) -> str | None:
+        """The tag of From or To. RFC 3261 §19.3"""
+        return self.parameters.raw("tag")
+
+    def with_tag(self, tag: str) -> Address:
+        """A copy with this tag."""
+        return replace(self, parameters=self.parameters.with_("tag", tag))
+
+    def with_parameter(self, name: str, value: str | int | None = None) -> Address:
+        """A copy with this header parameter."""
+        return replace(self, parameters=self.parameters.with_(name, value))
+
+    def without_parameters(self) -> Address:
+        """A copy with name and URI alone."""
+        return replace(self, parameters=NO_PARAMETERS)
+
+    def __str__(self) -> str:
+        """Always in brackets; the display name quoted unless it is made of tokens."""
+        if self.wildcard:
+            return f"*{self.parameters}"
+        if not self.display_name:
+            return f"<{self.uri}>{self.parameters}"
+        name = self.display_name
+        if _TOKENS.fullmatch(name) is None or name != " ".join(name.split()):
+            name = quote(name)
+        return f"{name} <{self.uri}>{self.parameters}"
+
+
+def parse_refer_to(text: str) -> Address:
+    """Read Refer-To (RFC 3515 §2.1), also in the manner of peers that leave the brackets out.
+
+    `sip:200@host;transport=tcp?Replaces=...` is ambiguous: by RFC 3261 §20.10 the parameters belong to the header, but
+    such peers mean the URI. Here everything before a `?`, and known URI parameters, belong to the URI.
+    """
+    text = text.strip()
+    if "<" in text or text.startswith('"'):
+        return Address.parse(text, "Refer-To")
+    head, question, tail = text.partition("?")
+    if question:
+        headers, _, parameter_text = tail.partition(";")
+        return Address(Uri.parse(f"{head}?{headers}", "Refer-To"), "", Parameters.parse(parameter_text, "Refer-To"))
+    uri_text, _, parameter_text = head.partition(";")
+    of_uri: list[tuple[str, str | None]] = []
+    of_header: list[tuple[str, str | None]] = []
+    for name, value in Parameters.parse(parameter_text, "Refer-To"):
+        (of_uri if name.lower() in _URI_PARAMETERS else of_header).append((name, value))
+    uri = replace(Uri.parse(uri_text, "Refer-To"), parameters=Parameters(tuple(of_uri)))
+    return Address(uri, "", Parameters(tuple(of_header)))
 
 
 def _parse_parameters(text: str, field: str) -> Parameters:
