@@ -2,7 +2,7 @@
 
 Order of evidence: what our own side knows (``LocalCause``) outranks a Q.850 cause, which outranks the SIP status,
 because a gateway that adds ``Reason: Q.850`` (RFC 3326 §2) quotes the network, while the status is its translation
-(RFC 3398 §8.2.6.1). A Q.850 cause without a row (16 normal clearing, 31 unspecified, 127 interworking) says nothing
+(RFC 3398 §7.2.4.1). A Q.850 cause without a row (16 normal clearing, 31 unspecified, 127 interworking) says nothing
 and leaves the word to the status.
 
 ``docs/reference/outcomes.md`` is generated from here by :func:`outcomes_markdown`.
@@ -52,7 +52,7 @@ SIP_STATUS: Mapping[int, Row] = {
     420: Row(_ERROR, Reason.TRANSFER_METHOD_UNSUPPORTED, "RFC 3261 §21.4.15", "Bad Extension"),
     421: Row(_ERROR, Reason.TRANSFER_METHOD_UNSUPPORTED, "RFC 3261 §21.4.16", "Extension Required"),
     428: Row(_ERROR, Reason.TRANSFER_BLOCKED_BY_CARRIER, "RFC 8224 §6.2.2", "Use Identity Header"),
-    433: Row(_ERROR, Reason.REJECTED_BY_DESTINATION, "RFC 5079 §5", "Anonymity Disallowed"),
+    433: Row(_ERROR, Reason.REJECTED_BY_DESTINATION, "RFC 5079", "Anonymity Disallowed"),
     436: Row(_ERROR, Reason.TRANSFER_BLOCKED_BY_CARRIER, "RFC 8224 §6.2.2", "Bad Identity Info"),
     437: Row(_ERROR, Reason.TRANSFER_BLOCKED_BY_CARRIER, "RFC 8224 §6.2.2", "Unsupported Credential"),
     438: Row(_ERROR, Reason.TRANSFER_BLOCKED_BY_CARRIER, "RFC 8224 §6.2.2", "Invalid Identity Header"),
@@ -68,8 +68,8 @@ SIP_STATUS: Mapping[int, Row] = {
     603: Row(_ERROR, Reason.REJECTED_BY_DESTINATION, "RFC 3261 §21.6.2", "Decline"),
     604: Row(_ERROR, Reason.NUMBER_NOT_FOUND, "RFC 3261 §21.6.3", "Does Not Exist Anywhere"),
     606: Row(_ERROR, Reason.MEDIA_NEGOTIATION_FAILED, "RFC 3261 §21.6.4", "Not Acceptable"),
-    607: Row(_ERROR, Reason.REJECTED_BY_DESTINATION, "RFC 8197 §4", "Unwanted"),
-    608: Row(_ERROR, Reason.REJECTED_BY_DESTINATION, "RFC 8688 §3", "Rejected"),
+    607: Row(_ERROR, Reason.REJECTED_BY_DESTINATION, "RFC 8197", "Unwanted"),
+    608: Row(_ERROR, Reason.REJECTED_BY_DESTINATION, "RFC 8688", "Rejected"),
 }
 # Any status that has no row of its own, by its hundreds (RFC 3261 §8.1.3.2).
 SIP_CLASS: Mapping[int, Row] = {
@@ -172,11 +172,11 @@ HUNG_UP_BRIEFING = Row(_ERROR, Reason.TARGET_HUNG_UP, "after the answer, briefin
 # A label that ends an attempt at once, where the policy lets it.
 DETECTION: Mapping[Label, Row] = {
     Label.VOICEMAIL: Row(_TIMEOUT, Reason.VOICEMAIL, "voicemail_detection", "a beep or a voicemail phrase"),
-    Label.FAX: Row(_TIMEOUT, Reason.FAX, "ITU-T T.30 §4", "a fax tone"),
+    Label.FAX: Row(_TIMEOUT, Reason.FAX, "ITU-T T.30", "a fax tone"),
     Label.PHONE_MENU: Row(_TIMEOUT, Reason.PHONE_MENU, "on_menu: fail", "a phone menu"),
-    Label.BUSY: Row(_ERROR, Reason.BUSY, "ITU-T E.180 §6", "busy tone in band"),
+    Label.BUSY: Row(_ERROR, Reason.BUSY, "ITU-T E.180", "busy tone in band"),
     Label.SIT: Row(
-        _ERROR, Reason.DESTINATION_UNAVAILABLE, "ITU-T E.180 §10", "special information tones without a known cause"
+        _ERROR, Reason.DESTINATION_UNAVAILABLE, "ITU-T E.180", "special information tones without a known cause"
     ),
 }
 # What was last heard when the time for finding a person has run.

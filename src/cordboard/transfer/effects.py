@@ -114,7 +114,10 @@ class SendDigits(Effect):
 
 @dataclass(frozen=True, slots=True)
 class StartDetection(Effect):
-    """Tap the leg and say who answered -> Verdict, VerdictRevoked. ``early``: before the answer, tones only."""
+    """Tap the leg and say who answered -> Verdict, VerdictRevoked. ``early``: before the answer, tones only.
+
+    Repeated, it changes nothing but ``early``.
+    """
 
     attempt: int
     early: bool = False

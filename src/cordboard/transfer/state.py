@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from .events import Label
+from .events import Label, TimerName
 from .outcome import Attempt, Claim, Evidence, Proof
 
 
@@ -74,12 +74,14 @@ class State:
     caller_media: bool = False
     caller_bridge_media: bool = False
     round: int = -1
+    round_start: int = 0  # the first attempt of the latest round
     legs: Mapping[int, Leg] = field(default_factory=dict)
     attempts: tuple[Attempt, ...] = ()
     unfit: frozenset[int] = frozenset()  # targets that are not dialled again
     joined: int | None = None
     bridged: bool = False
     refer: Refer | None = None
+    timers: frozenset[tuple[TimerName, int | None]] = frozenset()  # running, with their attempt
     claim: Claim | None = None
     proof: Proof | None = None
     notes: tuple[str, ...] = ()
