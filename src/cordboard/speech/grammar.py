@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .ports import Grammar
 
-MAX_PHRASE = 600
+MAX_PHRASE = 2_000
 """Characters of one phrase; a longer one is refused."""
 
 MAX_PHRASES = 2_000
@@ -79,21 +79,21 @@ def parse(phrase: str) -> Node:
         options: list[Node] = []
         parts: list[Node] = []
         while position < len(tokens):
-            token = tokens[position]
+            piece = tokens[position]
             position += 1
-            if token == "|":
+            if piece == "|":
                 options.append(Sequence(tuple(parts)))
                 parts = []
-            elif token in "[(":
-                inner = choice("]" if token == "[" else ")", depth + 1)
-                parts.append(Choice(inner, optional=token == "["))
-            elif token in "])":
-                if token != closing:
-                    raise GrammarError(phrase, f"unexpected {token!r}")
+            elif piece in "[(":
+                inner = choice("]" if piece == "[" else ")", depth + 1)
+                parts.append(Choice(inner, optional=piece == "["))
+            elif piece in "])":
+                if piece != closing:
+                    raise GrammarError(phrase, f"unexpected {piece!r}")
                 options.append(Sequence(tuple(parts)))
                 return tuple(options)
             else:
-                parts.append(Word(token))
+                parts.append(Word(piece))
         if closing is not None:
             raise GrammarError(phrase, f"{closing!r} is missing")
         options.append(Sequence(tuple(parts)))
