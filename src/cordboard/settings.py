@@ -109,6 +109,8 @@ _SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 def parse_seconds(value: object) -> object:
     """``0.1``, ``"100ms"``, ``"30 s"``, ``"5m"``, ``"2h"`` to seconds; the rest is left for the validator to refuse."""
+    if isinstance(value, bool):
+        raise ValueError("a time is a number of seconds, or such as 100ms, 30s, 5m, 2h")
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|)", value.strip()) if isinstance(value, str) else None
     return float(match[1]) * _SECONDS[match[2]] if match else value
 
@@ -121,6 +123,10 @@ def _split(value: object) -> object:
             else [part.strip() for part in value.split(",") if part.strip()]
         )
     return value
+
+
+def _word(value: object) -> object:
+    return str(value) if type(value) is int else value
 
 
 def _listener(text: str) -> str:
@@ -185,10 +191,9 @@ class SipSettings(Section):
     allow: Networks = _(
         ("127.0.0.0/8", "::1/128"), "Sources that may send us requests, besides the addresses of the gateways."
     )
-    unknown_source: Literal["auto", "drop", "403"] = _(
+    unknown_source: Annotated[Literal["auto", "drop", "403"], BeforeValidator(_word)] = _(
         "auto",
         "What any other source gets: silence, or a stateless 403. `auto`: 403 on loopback, silence elsewhere.",
-        coerce_numbers_to_str=True,
     )
     user_agent: str = _("Cordboard", "The User-Agent and Server header.", max_length=64, pattern=r"^[\x20-\x7e]*$")
     contact_user: str = _("cordboard", "The user part of our Contact.", pattern=r"^[A-Za-z0-9._-]+$")
@@ -597,27 +602,31 @@ class YamlFile:
     def _mapping(
         self, node: yaml.MappingNode, path: tuple[str | int, ...], around: tuple[yaml.Node, ...]
     ) -> dict[str, Any]:
-        result: dict[str, Any] = {}
+        own: dict[str, Any] = {}
+        pairs: list[tuple[yaml.ScalarNode, yaml.Node]] = []
         merged: list[yaml.Node] = []
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise yaml.MarkedYAMLError(problem="a key must be text", problem_mark=key_node.start_mark)
-            key, line = key_node.value, key_node.start_mark.line + 1
-            if key == "<<" and key_node.style is None:
+            if key_node.value == "<<" and key_node.style is None:
                 merged += value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
-            elif key in result:
-                first = self._lines[(*path, key)]
-                self.faults.append(
-                    Fault(self.name, line, dotted((*path, key)), f"the key is given twice, first on line {first}")
-                )
             else:
-                self._lines[(*path, key)] = line
-                result[key] = self._value(value_node, (*path, key), around)
-        for each in merged:
+                pairs.append((key_node, value_node))
+        below: dict[str, Any] = {}
+        for each in reversed(merged):  # the first that is merged wins, and own keys win over all
             if not isinstance(each, yaml.MappingNode):
                 raise yaml.MarkedYAMLError(problem="<< merges mappings only", problem_mark=each.start_mark)
-            result = {**self._value(each, path, around), **result}  # type: ignore[dict-item]
-        return result
+            below |= typing.cast("dict[str, Any]", self._value(each, path, around))
+        for key_node, value_node in pairs:
+            key, line = key_node.value, key_node.start_mark.line + 1
+            if key in own:
+                first = self._lines[(*path, key)]
+                rule = f"the key is given twice, first on line {first}"
+                self.faults.append(Fault(self.name, line, dotted((*path, key)), rule))
+            else:
+                self._lines[(*path, key)] = line
+                own[key] = self._value(value_node, (*path, key), around)
+        return below | own
 
 
 def _plain(text: str) -> Data:
