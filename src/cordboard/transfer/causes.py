@@ -210,6 +210,8 @@ CANCELLED_BY_OPERATOR = Row(
     Outcome.CANCELLED, Reason.CANCELLED_BY_OPERATOR, "transfer rule 13", "an operator or the system cancelled"
 )
 SHUTDOWN = Row(Outcome.CANCELLED, Reason.SHUTDOWN, "transfer rule 15", "the drain limit came")
+# For an attempt only, never for a transfer: another leg of its round won.
+COMPLETED_ELSEWHERE = Row(Outcome.CANCELLED, Reason.NONE, "transfer rule 7", "another leg was accepted first")
 BRIDGED = Row(Outcome.SUCCESS, Reason.NONE, "transfer rule 12", "bridged, media both ways")
 REFERRED = Row(Outcome.SUCCESS, Reason.NONE, "RFC 3515 §2.4.5", "final NOTIFY 2xx (or the gateway profile's evidence)")
 

@@ -49,7 +49,7 @@ MAXIMUM_NOTES = 64
 COMPLETED_ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 
 # Which attempt of a round speaks for the transfer: the one that got furthest.
-_RANK = {Outcome.CONNECTION_ERROR: 0, Outcome.TIMEOUT: 1, Outcome.SCREENING_REJECTED: 2}
+_RANK = {Outcome.CANCELLED: -1, Outcome.CONNECTION_ERROR: 0, Outcome.TIMEOUT: 1, Outcome.SCREENING_REJECTED: 2}
 
 
 class Draft:
@@ -270,7 +270,8 @@ class Draft:
         for other in list(self.state.legs.values()):
             if other.attempt != leg.attempt and other.phase is not LegPhase.CLOSING:
                 self.close(other, COMPLETED_ELSEWHERE)
-                self.log("another leg was accepted first", other.attempt)
+                self.mark(other.attempt, result=causes.COMPLETED_ELSEWHERE.result)
+                self.log(causes.COMPLETED_ELSEWHERE.meaning, other.attempt)
         if self.state.caller is CallerPhase.HOLDING:
             self.join(leg.attempt)
 
