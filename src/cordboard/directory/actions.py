@@ -248,7 +248,8 @@ class KeyValue(Model):
     """A pair of the v2 reference."""
 
     key: HeaderText
-    value: Text
+    value: Text = Field(repr=False)
+    """May be a credential, and so is not shown."""
 
 
 class CustomActionAuth(Model):

@@ -115,7 +115,9 @@ class _Reader:
     def _item(self, source: YamlFile, section: str, path: tuple[str | int, ...], item: Any) -> None:
         if not isinstance(item, dict):
             self._fault(source, path, "must be a mapping")
-        elif section == "agents":
+            return
+        item = _given(item)
+        if section == "agents":
             model = self._model(source, path, Agent, self._with_actions(source, path, item))
             if model is not None:
                 self.entries.agents.append(Entry(source, path, model))
@@ -144,11 +146,11 @@ class _Reader:
             if isinstance(each, str):
                 attachments.append({"action_id": each})
             elif isinstance(each, dict) and "type" in each:
-                own = {key: value for key, value in each.items() if key not in _ATTACHMENT_KEYS}
+                own = {key: value for key, value in _given(each).items() if key not in _ATTACHMENT_KEYS}
                 own.setdefault("workspace_id", item.get("workspace_id", DEFAULT_WORKSPACE))
                 own.setdefault("action_id", f"{item.get('model_id', 'agent')}.{_slug(own.get('name'))}")
                 self._action(source, (*path, "actions", index), own)
-                rest = {key: value for key, value in each.items() if key in _ATTACHMENT_KEYS}
+                rest = {key: value for key, value in _given(each).items() if key in _ATTACHMENT_KEYS}
                 attachments.append({"action_id": own["action_id"], **rest})
             else:
                 attachments.append(each)
@@ -180,6 +182,11 @@ class _Reader:
 
     def _fault(self, source: YamlFile, path: tuple[str | int, ...], rule: str) -> None:
         self.faults.append(DirectoryFault(source.name, source.line(path), dotted(path), rule))
+
+
+def _given(item: dict[str, Any]) -> dict[str, Any]:
+    """A key without a value is a key that is not given."""
+    return {key: value for key, value in item.items() if value is not None}
 
 
 def _slug(name: object) -> str:
