@@ -27,7 +27,7 @@ def summary(data: bytes) -> str:
         if not header.strip():
             break
         if colon and name.strip().lower() == b"cseq":
-            words = printable(value.decode("utf-8", "replace")).split()
+            words = printable(value.decode("utf-8", "replace").strip()).split()
             if len(words) == 2:
                 return f"{status} ({words[1]})"
     return status
