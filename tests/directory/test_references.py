@@ -166,7 +166,9 @@ class TestLookups:
         "  - {name: pbx, host: 198.51.100.7, allowed_domains: [a.pbx.example]}\n"
     )
 
-    @pytest.mark.parametrize("number", ["+15550100", "15550100", "+1 (555) 0100", "1-555-0100"])
+    @pytest.mark.parametrize(
+        "number", ["+15550100", "15550100", "0015550100", "tel:+15550100", "+1 (555) 0100", "1-555-0100"]
+    )
     def test_number_is_found_with_or_without_plus(self, number: str) -> None:
         agent = good(AGENT).agent_by_number(number)
         assert agent is not None

@@ -45,6 +45,10 @@ def test_every_form_of_sip_uri_of_the_reference_is_taken(uri: str) -> None:
         ([], "sip_uri: +15550199", "", "must be written sip:user@host"),
         ([], "sip_uri: 'sip:a@b:99999'", "", "must be written sip:user@host"),
         ([], 'sip_uri: "sip:a@b\\r\\nX-Evil: 1"', "", "must not contain CR, LF or NUL"),
+        ([], "sip_uri: 'sip:a@b?Replaces=1'", "", "without headers and maddr"),
+        ([], "sip_uri: 'sip:a@b;maddr=203.0.113.1'", "", "without headers and maddr"),
+        ([], "sip_uri: 'sip:a:secret@b'", "", "must be written sip:user@host"),
+        ([], "sip_uri: 'http://b'", "", "must be written sip:user@host"),
         ([], "dynamic: +15550199", "", "must hold a placeholder"),
         (["phone: +15550199"], "sip_uri: sip:a@b", "", "exactly one of phone, sip_uri"),
         ([], "timeout: 5", "", "found none"),
@@ -60,6 +64,7 @@ def test_every_form_of_sip_uri_of_the_reference_is_taken(uri: str) -> None:
         (["caller_id: {mode: fixed}"], "", "", "mode fixed needs it"),
         (["preserve_caller_id: true", "caller_id: {mode: fixed, number: +15550100}"], "", "", "contradicts"),
         (["sip_headers: [{name: Subject, value: a}]"], "", "", r"must match ^X-[A-Za-z0-9\-_]+$"),
+        (["sip_headers: [{name: x-lower, value: a}]"], "", "", "must match"),
         (["sip_headers: [{name: X-, value: a}]"], "", "", "must match"),
         (["sip_headers: [{name: 'X-A: b', value: a}]"], "", "", "must match"),
         (["sip_headers: [{name: X-Ä, value: a}]"], "", "", "must match"),
@@ -73,7 +78,7 @@ def test_every_form_of_sip_uri_of_the_reference_is_taken(uri: str) -> None:
             "",
             "exactly one of value and extractor",
         ),
-        (["sip_headers: [{name: X-A, value: a}, {name: x-a, value: b}]"], "", "", "x-a is given twice"),
+        (["sip_headers: [{name: X-A, value: a}, {name: X-a, value: b}]"], "", "", "x-a is given twice"),
         (['uui: "a\\nb"'], "", "", "must not contain CR, LF or NUL"),
         (["human_availability: {timezone: Mars, schedule: []}"], "", "", "not an IANA time zone"),
         (
@@ -240,7 +245,20 @@ def test_resolved_destination_is_a_number_or_a_uri(text: str, kind: str, value: 
     assert (found.kind, found.value, found.known) == (kind, value, True)
 
 
-@pytest.mark.parametrize("text", ["", "5550199", "sip:", "sip:a@b\r\nVia: c", "http://a", "sip:a@b c", "+1555'--"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "5550199",
+        "sip:",
+        "sip:a@b\r\nVia: c",
+        "sip:a@b;maddr=c",
+        "sip:a@b?X-A=1",
+        "http://a",
+        "sip:a@b c",
+        "+1555'--",
+    ],
+)
 def test_destination_that_is_neither_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         destination_of(text)

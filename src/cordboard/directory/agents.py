@@ -35,7 +35,7 @@ class LlmConfig(Model):
 class InputMapping(Model):
     """Binds one ``<name>`` of an action: to a fixed value, or to a variable, whose name is then `hardcoded_value`."""
 
-    variable_name: str = Field(pattern=r"^[A-Za-z_]\w*$", max_length=64)
+    variable_name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", max_length=64)
     source: InputSource
     hardcoded_value: Text | None = None
     llm_config: LlmConfig | None = None

@@ -14,6 +14,7 @@ from cordboard.directory.gateways import Gateway
 from cordboard.directory.phonebooks import Number, PhoneBook
 from cordboard.directory.values import DEFAULT_WORKSPACE, Destination, destination_of, number_key, sip_host
 from cordboard.settings import Fault
+from cordboard.variables.numbers import normalise
 
 
 class DirectoryFault(Fault):
@@ -84,8 +85,10 @@ class Directory:
         return found if found is not None and workspace_id in (None, found.workspace_id) else None
 
     def number(self, number: str) -> Number | None:
-        """A number of ours, with or without ``+``."""
-        return self.numbers.get(number_key(number))
+        """A number of ours, with or without ``+``, ``00`` and separators."""
+        found = self.numbers.get(number_key(number))
+        whole = None if found else normalise(number)
+        return self.numbers.get(number_key(whole)) if whole else found
 
     def agent_by_number(self, number: str) -> Agent | None:
         """The agent that answers a number; also an inactive one, which the caller of this refuses with 480."""

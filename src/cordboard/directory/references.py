@@ -14,14 +14,13 @@ from cordboard.directory.gateways import Gateway
 from cordboard.directory.phonebooks import Number, PhoneBook
 from cordboard.directory.values import (
     DEFAULT_WORKSPACE,
-    HEADER_NAME,
-    INPUT_VARIABLE,
-    PLACEHOLDER,
     Destination,
     Model,
     number_key,
 )
 from cordboard.settings import Fault, YamlFile, did_you_mean, dotted
+from cordboard.variables.headers import is_x_header, name_is_legal
+from cordboard.variables.placeholders import input_names, names
 
 M = TypeVar("M", bound=Model)
 SYSTEM_VARIABLES = (
@@ -148,26 +147,32 @@ def _agent_faults(entry: Entry[Agent], directory: Directory, complete: bool) -> 
         yield entry.fault("language", rule, "warning")
 
 
-def _templates(action: AnyAction) -> list[str]:
-    """The texts of an action that are filled in during the call."""
+def _input_templates(action: AnyAction) -> list[str]:
+    """The texts in which ``<name>`` declares an input variable."""
+    texts: list[str | None] = []
     if isinstance(action, LiveTransfer):
         texts = [action.phone, action.sip_uri, action.dynamic, action.digits, action.summarization_prompt, action.uui]
-        texts += [action.message_to_transfer_target, action.initiating_msg, action.failed_msg, action.goodbye_msg]
         texts += [header.value for header in action.sip_headers]
-        texts += [header.extractor.prompt for header in action.sip_headers if header.extractor]
     elif isinstance(action, CustomAction):
         texts = [action.url, action.json_body_stringified]
         texts += [pair.value for pair in (*action.headers, *action.query_parameters)]
-    else:
-        texts = [action.instructions]
     return [text for text in texts if text]
+
+
+def _templates(action: AnyAction) -> list[str]:
+    """The texts of an action that are filled in during the call."""
+    texts = _input_templates(action)
+    if isinstance(action, LiveTransfer):
+        texts += [action.message_to_transfer_target, action.initiating_msg, action.failed_msg, action.goodbye_msg]
+        texts += [header.extractor.prompt for header in action.sip_headers if header.extractor]
+    return texts
 
 
 def _input_faults(
     entry: Entry[Agent], at: tuple[str | int, ...], action: AnyAction, attachment: Attachment
 ) -> Iterator[Fault]:
     """Every ``<name>`` must be bound where the action is attached, and nothing else."""
-    wanted = {name for text in _templates(action) for name in INPUT_VARIABLE.findall(text)}
+    wanted = {name for text in _input_templates(action) for name in input_names(text)}
     bound = Counter(mapping.variable_name for mapping in attachment.input_variables_mapping)
     for name in sorted(wanted - bound.keys()):
         yield entry.fault(at, f"the input variable <{name}> of {action.action_id} is not bound")
@@ -184,12 +189,11 @@ def _unknown_names(
 ) -> Iterator[Fault]:
     """Names that nothing defines before the call. They may still be prepared for it, so this is a warning."""
     known = (*SYSTEM_VARIABLES, *agent.variables)
-    names = {name for text in texts for name in PLACEHOLDER.findall(text)}
-    for name in sorted(names):
+    for name in sorted({name for text in texts for name in names(text)}):
         if name in known or name.startswith("results."):
             continue
-        if name[:2].lower() == "x-":
-            if not HEADER_NAME.fullmatch(name):
+        if is_x_header(name):
+            if not name_is_legal(name):
                 yield entry.fault(at, f"{{{name}}} in {where} can never be an X-header", "warning")
             continue
         hint = did_you_mean(name, known)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
+from typing import Literal as OneOf
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from cordboard.settings import parse_seconds
+from cordboard.sip.errors import ParseError
+from cordboard.sip.uri import Uri
+from cordboard.variables.headers import NAME_RULE, name_is_legal
+from cordboard.variables.numbers import is_e164
+from cordboard.variables.placeholders import Literal, scan
 
 DEFAULT_WORKSPACE = "default"
-PLACEHOLDER = re.compile(r"\{\{?([A-Za-z_][\w.\[\]-]*)\}?\}")
-"""What is filled in during the call: ``{name}``, also written ``{{name}}``."""
-INPUT_VARIABLE = re.compile(r"<([A-Za-z_]\w*)>")
-"""What is bound when the action is attached to an agent: ``<name>``."""
-HEADER_NAME = re.compile(r"X-[A-Za-z0-9\-_]+", re.IGNORECASE)
 
 
 class Model(BaseModel):
@@ -27,12 +28,12 @@ class Model(BaseModel):
 
 def has_placeholder(text: str) -> bool:
     """Whether something in `text` is known only later."""
-    return bool(PLACEHOLDER.search(text) or INPUT_VARIABLE.search(text))
+    return any(not isinstance(part, Literal) for part in scan(text, inputs=True))
 
 
 def without_placeholders(text: str, stand_in: str = "0") -> str:
     """`text` with something harmless in place of each placeholder, for checks of its shape."""
-    return INPUT_VARIABLE.sub(stand_in, PLACEHOLDER.sub(stand_in, text))
+    return "".join(part.text if isinstance(part, Literal) else stand_in for part in scan(text, inputs=True))
 
 
 def _no_control(text: str) -> str:
@@ -44,13 +45,13 @@ def _no_control(text: str) -> str:
 def _one_line(text: str) -> str:
     # A line break in a header would be another header: RFC 3261 §7.3.1, §25.1.
     if re.search(r"[\r\n\x00]", text):
-        raise ValueError("a header value must not contain CR, LF or NUL")
+        raise ValueError("must not contain CR, LF or NUL (RFC 3261 §25.1)")
     return _no_control(text)
 
 
 def _header_name(text: str) -> str:
-    if not HEADER_NAME.fullmatch(text):
-        raise ValueError(r"a header name must match ^X-[A-Za-z0-9\-_]+$")
+    if not name_is_legal(text) or not text.startswith("X-"):
+        raise ValueError(f"a header name must match {NAME_RULE}")
     return text
 
 
@@ -62,8 +63,8 @@ def _number_text(value: object) -> object:
 
 
 def _e164(text: str) -> str:
-    if not re.fullmatch(r"\+[1-9][0-9]{4,14}", text):
-        raise ValueError("a phone number must be E.164: + and 5 to 15 digits, such as +15550100")
+    if not is_e164(text):
+        raise ValueError("a phone number must be E.164: + and 7 to 15 digits, such as +15550100")
     return text
 
 
@@ -83,25 +84,27 @@ def _phone(text: str) -> str:
     return _e164(text)
 
 
-_SIP_URI = re.compile(
-    r"(?P<scheme>sips?):(?:(?P<user>[A-Za-z0-9\-_.!~*'()&=+$,;?/%#]+)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.\-]+)(?::(?P<port>[0-9]{1,5}))?(?P<rest>[;?][^\s<>\"\x00-\x1f]*)?",
-    re.IGNORECASE,
-)
-
-
 def sip_host(uri: str) -> str | None:
-    """The host of a SIP URI in lower case, without brackets; None where it is not one (RFC 3261 §19.1.1)."""
-    match = _SIP_URI.fullmatch(uri)
-    if match is None or (match["port"] and not 0 < int(match["port"]) <= 65535):
+    """The host that a SIP URI is sent to, in lower case, without brackets; None where it may not be a destination."""
+    try:
+        parsed = Uri.parse(uri)
+    except ParseError:
         return None
-    return match["host"].strip("[]").lower()
+    if parsed.scheme not in ("sip", "sips") or parsed.password is not None or not _HOST.fullmatch(parsed.host):
+        return None
+    # A header of the URI would be a header of our request, and maddr another host: RFC 3261 §19.1.1, §19.1.5.
+    if parsed.headers or "maddr" in parsed.parameters:
+        return None
+    return parsed.host.strip("[]").lower().rstrip(".")
+
+
+_HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+|[A-Za-z0-9._-]+")
 
 
 def _sip_uri(text: str) -> str:
-    if re.search(r"[\r\n\x00]", text):
-        raise ValueError("a SIP URI must not contain CR, LF or NUL")
+    _one_line(text)
     if sip_host(without_placeholders(text)) is None:
-        raise ValueError("a SIP URI must be written sip:user@host, with port and parameters where needed")
+        raise ValueError("a SIP URI must be written sip:user@host[:port][;parameters], without headers and maddr")
     return text
 
 
@@ -135,7 +138,7 @@ Identifier = Annotated[str, AfterValidator(_identifier)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_one_line)]
 Text = Annotated[str, Field(max_length=50_000), AfterValidator(_no_control)]
 """Spoken text, prompts and templates."""
-HeaderName = Annotated[str, Field(max_length=64), AfterValidator(_header_name)]
+HeaderName = Annotated[str, AfterValidator(_header_name)]
 HeaderText = Annotated[str, Field(max_length=1000), AfterValidator(_one_line)]
 """A header's value, or a template of it."""
 E164 = Annotated[str, BeforeValidator(_number_text), AfterValidator(_e164)]
@@ -153,7 +156,7 @@ Key = Annotated[
 """One key of a telephone."""
 Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(ge=0, allow_inf_nan=False)]
 
-DestinationKind = Literal["tel", "sip", "dynamic", "phonebook"]
+DestinationKind = OneOf["tel", "sip", "dynamic", "phonebook"]
 
 
 @dataclass(frozen=True, slots=True)
