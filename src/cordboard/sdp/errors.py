@@ -16,7 +16,7 @@ __all__ = [
 
 
 class SdpError(Exception):
-    """The root. status: the SIP response; warning: the code for a Warning header (RFC 3261 §20.43); rule: which rule."""
+    """The root. status: the SIP response; warning: the code of a Warning (RFC 3261 §20.43); rule: what was broken."""
 
     status = 488
     warning = 399

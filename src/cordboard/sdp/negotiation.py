@@ -16,7 +16,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from cordboard.sdp.codecs import STATIC_PAYLOAD_TYPES, Codec, assign_payload_types, with_telephone_events
 from cordboard.sdp.description import Attribute, Connection, Media, Origin, SessionDescription
@@ -44,7 +44,7 @@ class LocalMedia:
     address, port: where we receive (numeric). codecs: in order of preference; telephone-event is added at every rate
     unless dtmf is False or the list has its own. ptime, maxptime: milliseconds. keys: SRTP keys, one per suite, best
     first; secure: "off" never SRTP, "optional" where the offer has it, "required" always. session_id: a number that
-    is ours alone (RFC 8866 §5.2). feedback: AVPF profiles in our offers.
+    is ours alone (RFC 8866 §5.2).
     """
 
     address: str
@@ -91,7 +91,7 @@ class Negotiated:
     media_index: int = 0
     held: bool = False
 
-    def for_jack(self) -> dict[str, object]:
+    def for_jack(self) -> dict[str, Any]:
         """The keyword arguments of Jack.negotiated."""
         return {
             "receive": self.receive,
@@ -211,9 +211,8 @@ def accept(answered: SessionDescription, local: LocalMedia, offered: SessionDesc
     remote = _remote(answered, theirs, local)
     receive = media_codecs(ours)
     answered_codecs = media_codecs(theirs)
-    known = {codec.key: codec for codec in receive.values()}
-    usable = {number: replace(codec, name=known[codec.key].name) for number, codec in answered_codecs.items()
-              if codec.key in known}  # fmt: skip
+    known = {codec.key for codec in receive.values()}
+    usable = {number: codec for number, codec in answered_codecs.items() if codec.key in known}
     send = next((number for number, codec in usable.items() if codec.is_audio), None)
     if send is None:
         raise NoCommonCodecError("the answer has no codec of the offer (RFC 3264 §6.1)")
@@ -239,7 +238,7 @@ def accept(answered: SessionDescription, local: LocalMedia, offered: SessionDesc
 
 
 def media_codecs(media: Media) -> dict[int, Codec]:
-    """The payload types of a stream in its order. Static types need no rtpmap (RFC 3551 §6); others without are left out."""
+    """The payload types of a stream in its order. Static types need no rtpmap (RFC 3551 §6); others do."""
     maps: dict[str, tuple[str, int, int]] = {}
     for value in media.attribute_values("rtpmap"):
         number, _, encoding = value.partition(" ")
@@ -282,9 +281,7 @@ def _choose(offered: SessionDescription, local: LocalMedia) -> int:
     for index, media in enumerate(offered.media):
         if media.kind != "audio" or media.port == 0 or media.protocol.upper() not in _PROTOCOLS:
             continue
-        if _is_secure(media) and local.secure == "off":
-            secure_missing = True
-        elif not _is_secure(media) and local.secure == "required":
+        if local.secure == ("off" if _is_secure(media) else "required"):
             secure_missing = True
         else:
             return index
@@ -306,6 +303,8 @@ def _remote(description: SessionDescription, media: Media, local: LocalMedia) ->
         own = ipaddress.ip_address(local.address)
     except ValueError:
         raise NoCommonAddressError("the address is not numeric (RFC 8866 §5.7)") from None
+    if connection.is_unspecified:
+        return connection.address, media.port
     if address.is_multicast:
         raise NoCommonAddressError("multicast is not spoken (RFC 3264 §5.2)")
     if address.version != own.version:

@@ -115,6 +115,9 @@ COMMA_SEPARATED = frozenset(
     )
 )
 
+LENGTH_NAMES = frozenset(("Content-Length", "Content-length", "content-length", "CONTENT-LENGTH", "l", "L"))
+"""The only spellings under which a length is kept: the writer, which makes its own, finds it without folding case."""
+
 # Spellings seen before -> key. Bounded: a name not listed here is lowered each time once it is full.
 _KEYS: dict[str, str] = {}
 _KEYS_LIMIT = 512
@@ -288,6 +291,8 @@ class Headers:
 def _checked_name(name: str) -> str:
     if name in _GOOD_NAMES:
         return name
+    if canonical(name) == "content-length":
+        return "Content-Length"
     check_text(name, "header name")
     if not is_token(name):
         raise HeaderInjectionError("header name", "not a token (RFC 3261 §25.1 header-name)")

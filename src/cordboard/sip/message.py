@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from cordboard.sip.address import Address
 from cordboard.sip.errors import ParseError, RequestParts
-from cordboard.sip.headers import Headers, canonical
+from cordboard.sip.headers import LENGTH_NAMES, Headers, canonical
 from cordboard.sip.model import Message, Request, Response, response_to
 from cordboard.sip.tokens import is_token
 
@@ -44,6 +44,9 @@ class ParserLimits:
 DEFAULT_LIMITS = ParserLimits()
 
 _BLANK_LINE = re.compile(rb"\n\r?\n")
+_METHODS = frozenset(
+    ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "REFER", "NOTIFY", "INFO", "PRACK", "UPDATE", "SUBSCRIBE")
+)
 _SIP_VERSION = re.compile(r"[Ss][Ii][Pp]/[0-9]+\.[0-9]+")
 _SINGLE = ("from", "to", "call-id", "cseq", "max-forwards", "content-type", "expires")
 _REQUIRED = (("via", "Via"), ("from", "From"), ("to", "To"), ("call-id", "Call-ID"), ("cseq", "CSeq"))
@@ -80,57 +83,17 @@ def parse_message(data: bytes, limits: ParserLimits = DEFAULT_LIMITS) -> Request
     size = len(data)
     if size > limits.message_bytes:
         _refuse(data[: limits.header_bytes], "message", "larger than the limit (RFC 3261 §21.5.7)", 513)
-    bounds = head_end(data)
-    if bounds is None:
-        if not data.endswith(b"\n"):
-            _refuse(data, "message", "no empty line behind the header (RFC 3261 §7)", 400)
-        # A datagram that ends with its last header line is understood: it has no body.
-        bounds = len(data.rstrip(b"\r\n")), size
-    end, body_start = bounds
-    if end > limits.header_bytes:
-        _refuse(data[: limits.header_bytes], "message", "the header is larger than the limit (RFC 3261 §21.5.7)", 513)
-    text = data[:end].decode("utf-8", "surrogateescape")
-    lines = text.split("\r\n")
-    if (
-        text.count("\n") != len(lines) - 1
-        or text.count("\r") != len(lines) - 1
-        or "\n " in text
-        or "\n\t" in text
-        or "\0" in text
-        or not lines[0]
-    ):
-        try:
-            lines = _unfold(text)
-        except ParseError as error:
-            _refuse(data, error.field, error.rule, error.status)
+    lines, body_start = _head_lines(data, limits)
     if len(lines) > limits.header_lines:
         _refuse(data, "message", "more header lines than the limit", 513)
-    fields: list[tuple[str, str]] = []
-    index: dict[str, list[str]] = {}
-    start_line = ""
-    longest = limits.line_bytes
-    for line in lines:
-        if not start_line:
-            start_line = line
-            continue
-        name, colon, value = line.partition(":")
-        key = _KNOWN.get(name)
-        if key is None:
-            name = name.rstrip(" \t")
-            if not colon or not is_token(name):
-                _refuse(data, name[:40] if colon else "message", "not a header line (RFC 3261 §7.3.1)", 400)
-            key = canonical(name)
-            if len(_KNOWN) < 512 and len(name) <= 40:
-                _KNOWN[name] = key
-        if len(line) > longest:
-            _refuse(data, name, "longer than the limit", 513)
-        value = value.strip()
-        fields.append((name, value))
-        if key in index:
-            index[key].append(value)
-        else:
-            index[key] = [value]
+    found = _index(data, lines, limits)
+    if found is None:
+        lines = _unfolded(data, "\r\n".join(lines))
+        found = _index(data, lines, limits)
+        assert found is not None
+    fields, index = found
     headers = Headers.from_parser(fields, index)
+    start_line = lines[0]
     message: Request | Response
     if start_line[:4] == "SIP/":
         message = _response(start_line, headers)
@@ -138,7 +101,7 @@ def parse_message(data: bytes, limits: ParserLimits = DEFAULT_LIMITS) -> Request
         message = _request(start_line, headers, limits)
     lengths = index.get("content-length")
     if lengths is None:
-        message.body = data[body_start:]
+        message._body = data[body_start:]
         return message
     length = lengths[0]
     if not length.isascii() or not length.isdigit() or len(length) > 10:
@@ -148,8 +111,70 @@ def parse_message(data: bytes, limits: ParserLimits = DEFAULT_LIMITS) -> Request
     stop = body_start + int(length)
     if stop > size:
         _fault(message, "Content-Length", "larger than the message (RFC 3261 §18.3)")
-    message.body = data[body_start:stop]
+    message._body = data[body_start:stop]
     return message
+
+
+def _head_lines(data: bytes, limits: ParserLimits) -> tuple[list[str], int]:
+    """(start line and header lines, where the body begins). Lines are still folded if nothing else was wrong."""
+    end = data.find(b"\r\n\r\n")
+    if 0 <= end <= limits.header_bytes:
+        text = data[:end].decode("utf-8", "surrogateescape")
+        lines = text.split("\r\n")
+        line_ends = len(lines) - 1
+        if text.count("\n") == line_ends and text.count("\r") == line_ends and "\0" not in text:
+            return lines, end + 4
+    bounds = head_end(data)
+    if bounds is None:
+        if not data.endswith(b"\n"):
+            _refuse(data, "message", "no empty line behind the header (RFC 3261 §7)", 400)
+        # A datagram that ends with its last header line is understood: it has no body.
+        bounds = len(data.rstrip(b"\r\n")), len(data)
+    end, body_start = bounds
+    if end > limits.header_bytes:
+        _refuse(data, "message", "the header is larger than the limit (RFC 3261 §21.5.7)", 513)
+    return _unfolded(data, data[:end].decode("utf-8", "surrogateescape")), body_start
+
+
+def _index(
+    data: bytes, lines: list[str], limits: ParserLimits
+) -> tuple[list[tuple[str, str]], dict[str, list[str]]] | None:
+    """(name, value) in order, and the values by key; None where a line is folded."""
+    fields: list[tuple[str, str]] = []
+    index: dict[str, list[str]] = {}
+    known = _KNOWN
+    for line in lines[1:]:
+        name, colon, value = line.partition(":")
+        key = known.get(name)
+        if key is None:
+            if line[:1] in (" ", "\t"):
+                return None
+            name = name.rstrip(" \t")
+            if not colon or not is_token(name):
+                _refuse(data, "message", "not a header line (RFC 3261 §7.3.1)", 400)
+            key = canonical(name)
+            if key == "content-length" and name not in LENGTH_NAMES:
+                name = "Content-Length"
+            elif len(known) < 512 and len(name) <= 40:
+                known[name] = key
+        value = value.strip()
+        fields.append((name, value))
+        if key in index:
+            index[key].append(value)
+        else:
+            index[key] = [value]
+    if len(data) > limits.line_bytes:
+        for line in lines:
+            if len(line) > limits.line_bytes:
+                _refuse(data, "message", "a header line is longer than the limit", 513)
+    return fields, index
+
+
+def _unfolded(data: bytes, text: str) -> list[str]:
+    try:
+        return _unfold(text)
+    except ParseError as error:
+        _refuse(data, error.field, error.rule, error.status)
 
 
 _KNOWN: dict[str, str] = {}
@@ -181,7 +206,12 @@ def _unfold(text: str) -> list[str]:
 
 def _request(line: str, headers: Headers, limits: ParserLimits) -> Request:
     words = line.split(" ")
-    if len(words) == 3 and words[2] == "SIP/2.0" and 0 < len(words[1]) <= limits.uri_bytes and is_token(words[0]):
+    if (
+        len(words) == 3
+        and words[2] == "SIP/2.0"
+        and 0 < len(words[1]) <= limits.uri_bytes
+        and (words[0] in _METHODS or is_token(words[0]))
+    ):
         return Request(words[0], words[1], headers)
     method = line.split(None, 1)[0] if line.strip() else ""
     parts = Request(method, "", headers).parts

@@ -17,7 +17,7 @@ from cordboard.sip.fields import (
     SessionExpires,
     SubscriptionState,
 )
-from cordboard.sip.headers import Headers
+from cordboard.sip.headers import LENGTH_NAMES, Headers
 from cordboard.sip.status import reason_phrase
 from cordboard.sip.tokens import check_text, digits, is_token
 from cordboard.sip.uri import Uri
@@ -65,11 +65,7 @@ class Message:
             return wire
         lines = [self.start_line]
         # Every name and value was checked when it entered Headers.
-        lines += [
-            f"{name}: {value}"
-            for name, value in headers._fields
-            if name != "Content-Length" and (len(name) != 1 or name not in "lL") and name.lower() != "content-length"
-        ]
+        lines += [f"{name}: {value}" for name, value in headers._fields if name not in LENGTH_NAMES]
         body = self._body
         lines.append(f"Content-Length: {len(body)}\r\n\r\n")
         wire = "\r\n".join(lines).encode("utf-8", "surrogateescape") + body

@@ -6,6 +6,7 @@ Regular expressions appear only as single character classes, which cannot backtr
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from cordboard.sip.errors import HeaderInjectionError, ParseError
@@ -170,6 +171,18 @@ def split_host_port(text: str, field: str) -> tuple[str, int | None]:
 
     Names with an underscore are tolerated: they are common in practice.
     """
+    if len(text) <= 64:
+        return _split_short_host_port(text, field)
+    return _split_host_port(text, field)
+
+
+@lru_cache(maxsize=1024)
+def _split_short_host_port(text: str, field: str) -> tuple[str, int | None]:
+    # The same few hosts stand in every message of a gateway; the cache is bounded in count and in length.
+    return _split_host_port(text, field)
+
+
+def _split_host_port(text: str, field: str) -> tuple[str, int | None]:
     text = text.strip()
     if text.startswith("["):
         closed = text.find("]")
