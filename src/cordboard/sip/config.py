@@ -56,6 +56,8 @@ class EndpointConfig:
 
     user_agent: str = "Cordboard"
     contact_user: str = "cordboard"
+    domain: str = "cordboard.invalid"
+    """The host in From where nobody names one."""
     external_address: str | None = None
     """The host that peers outside ``internal`` reach us by; written in Via and Contact towards them."""
     internal: Callable[[str], bool] | None = None

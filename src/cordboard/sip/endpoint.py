@@ -8,10 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from cordboard.sip.address import Address
 from cordboard.sip.config import Credentials, EndpointConfig, Identifiers
+from cordboard.sip.core import Core
 from cordboard.sip.events import Event
 from cordboard.sip.flow import Answer, Flow, HostPort, Output, Query
-from cordboard.sip.uri import Address, Uri
+from cordboard.sip.invite_client import OutgoingSession
+from cordboard.sip.invite_server import IncomingSession
+from cordboard.sip.probe import Probe
+from cordboard.sip.receiver import Receiver
+from cordboard.sip.session import Phase, Session, checked
+from cordboard.sip.uri import Uri
+from cordboard.sip.usage_errors import LimitReachedError, UnknownSessionError, WrongStateError
 
 HeaderList = Iterable[tuple[str, str]]
 
@@ -25,54 +33,75 @@ class Endpoint:
     """
 
     def __init__(self, config: EndpointConfig, identifiers: Identifiers) -> None:
-        raise NotImplementedError
+        self._core = Core(config, identifiers)
+        self._receiver = Receiver(self._core)
 
-    draining: bool
-    """While true, OPTIONS and new INVITEs get 503 with Retry-After; running sessions go on."""
+    @property
+    def config(self) -> EndpointConfig:
+        """As given."""
+        return self._core.config
+
+    @property
+    def draining(self) -> bool:
+        """While true, OPTIONS and new INVITEs get 503 with Retry-After; running sessions go on."""
+        return self._core.draining
+
+    @draining.setter
+    def draining(self, draining: bool) -> None:
+        self._core.draining = draining
 
     # Inputs ---------------------------------------------------------------------------------------------------------
 
     def listening(self, transport: str, local: HostPort) -> None:
         """Tell the core of a bound listener, with its real port."""
-        raise NotImplementedError
+        self._core.transport.listeners.append((transport, local))
 
     def receive(self, data: bytes, flow: Flow, now: float) -> None:
         """One datagram, or the next bytes of a stream. Never raises for what a peer sent."""
-        raise NotImplementedError
+        self._receiver.receive(data, flow, now)
 
     def handle_timer(self, now: float) -> None:
         """Run everything that is due at ``now``."""
-        raise NotImplementedError
+        self._core.timers.run(now)
 
     def resolved(self, query: Query, answers: Sequence[Answer], now: float) -> None:
         """The DNS answered (with nothing, for a failure)."""
-        raise NotImplementedError
+        self._core.resolved(query, answers, now)
 
     def connection_opened(self, flow: Flow, now: float) -> None:
         """A connection that the core asked for, or that a peer opened, can carry bytes."""
-        raise NotImplementedError
+        self._core.transport.opened(flow)
 
     def connection_lost(self, flow: Flow, now: float) -> None:
         """The connection is gone."""
-        raise NotImplementedError
+        self._receiver.connection_lost(flow)
+        self._core.transport.lost(flow)
+        self._core.transactions.transport_error(flow, now)
 
     def send_failed(self, flow: Flow, now: float) -> None:
         """A Connect or a SendBytes on this flow failed (RFC 3261 §18.4)."""
-        raise NotImplementedError
+        if flow.connection is not None:
+            self._receiver.connection_lost(flow)
+            self._core.transport.lost(flow)
+        self._core.transactions.transport_error(flow, now)
 
     # Outputs --------------------------------------------------------------------------------------------------------
 
     def next_timer(self) -> float | None:
         """When handle_timer wants to be called, or None."""
-        raise NotImplementedError
+        return self._core.timers.next()
 
     def take_outgoing(self) -> list[Output]:
         """What to do on the network, in order; the list is handed over."""
-        raise NotImplementedError
+        transport = self._core.transport
+        taken, transport.outgoing = transport.outgoing, []
+        return taken
 
     def take_events(self) -> list[Event]:
         """What happened since the last call, in order; the list is handed over."""
-        raise NotImplementedError
+        transport = self._core.transport
+        taken, transport.events = transport.events, []
+        return taken
 
     # Calls out ------------------------------------------------------------------------------------------------------
 
@@ -97,7 +126,21 @@ class Endpoint:
         ``next_hop`` an outbound proxy that is used without being written. ``timeout`` is our ring limit in seconds:
         the INVITE is then cancelled and ``Failed(408, local=True, detail="ring_timeout")`` raised at once.
         """
-        raise NotImplementedError
+        core = self._core
+        extra = checked(headers)
+        if len(core.sessions) >= core.config.maximum_sessions or core.transactions.full:
+            raise LimitReachedError("too many sessions")
+        identifier = session or core.identifiers.tag()
+        if identifier in core.sessions or identifier in core.lingering:
+            raise WrongStateError("the session id is in use")
+        call = OutgoingSession(core, identifier, _credentials(credentials))
+        uri_text, fields, hop = self._outside(
+            "INVITE", target, from_, to, [str(address) for address in route], extra, next_hop
+        )
+        core.sessions[identifier] = call
+        limit = timeout if timeout is not None else core.config.ring_timeout
+        call.start(uri_text, fields, body, hop, limit, now, target.scheme == "sips")
+        return identifier
 
     def cancel(self, session: str, headers: HeaderList = (), *, now: float) -> None:
         """Give up our unanswered INVITE.
@@ -105,54 +148,62 @@ class Endpoint:
         ``Failed(487, local=True, detail="cancelled")`` is raised at once; the CANCEL goes out after the first
         provisional response (RFC 3261 §9.1), and a 2xx that crosses it is acknowledged and ended with BYE.
         """
-        raise NotImplementedError
+        call = self._find(session)
+        if not isinstance(call, OutgoingSession):
+            raise WrongStateError("CANCEL is for calls that we make")
+        call.cancel(checked(headers), now)
 
     # Calls in -------------------------------------------------------------------------------------------------------
 
     def ring(self, session: str, status: int = 180, headers: HeaderList = (), body: bytes = b"", *, now: float) -> None:
         """Send a provisional response 101-199; reliable where the caller requires 100rel (RFC 3262)."""
-        raise NotImplementedError
+        self._incoming(session).ring(status, checked(headers), body, now)
 
     def answer(self, session: str, body: bytes, headers: HeaderList = (), *, now: float) -> None:
         """Send 200 with our answer (or our offer), repeated until the ACK, else BYE and ``Ended("no_ack")``."""
-        raise NotImplementedError
+        self._incoming(session).answer(body, checked(headers), now)
 
     def reject(self, session: str, status: int, reason: str = "", headers: HeaderList = (), *, now: float) -> None:
         """Refuse an unanswered incoming call with 300-699."""
-        raise NotImplementedError
+        self._incoming(session).reject(status, reason, checked(headers), now)
 
     # In the call ----------------------------------------------------------------------------------------------------
 
     def bye(self, session: str, headers: HeaderList = (), *, now: float) -> None:
         """End an answered call. ``Ended("bye", local=True)`` is raised at once."""
-        raise NotImplementedError
+        self._find(session).bye(checked(headers), now)
 
     def hangup(self, session: str, headers: HeaderList = (), *, now: float) -> None:
         """Whichever of cancel, reject (480) and bye fits the session's state; does nothing where it is over."""
-        raise NotImplementedError
+        call = self._core.sessions.get(session)
+        if call is not None:
+            call.hangup(checked(headers), now)
 
     def reinvite(self, session: str, body: bytes, headers: HeaderList = (), *, now: float) -> None:
         """Offer new media; OfferAnswered or OfferRefused follows.
 
         A glare (491) is tried again after the time of RFC 3261 §14.1. Empty body: ask the peer for its offer.
         """
-        raise NotImplementedError
+        self._confirmed(session).offers.change("INVITE", body, checked(headers), now)
 
     def update(self, session: str, body: bytes = b"", headers: HeaderList = (), *, now: float) -> None:
         """UPDATE (RFC 3311): an offer that works before the answer too. OfferAnswered or OfferRefused follows."""
-        raise NotImplementedError
+        self._find(session).offers.change("UPDATE", body, checked(headers), now)
 
     def answer_offer(self, session: str, body: bytes, *, now: float) -> None:
         """Answer what ``Offered``, or ``Answered``/``OfferAnswered`` with ``needs_answer``, brought."""
-        raise NotImplementedError
+        call = self._find(session)
+        if isinstance(call, OutgoingSession) and call.answer_early_offer(body, now):
+            return
+        call.offers.answer(body, now)
 
     def reject_offer(self, session: str, status: int = 488, *, now: float) -> None:
         """Refuse an offer; the session goes on. An offer that came in a 2xx is refused by ACK and BYE."""
-        raise NotImplementedError
+        self._find(session).offers.reject(status, now)
 
     def info(self, session: str, content_type: str, body: bytes, *, now: float) -> None:
         """Send INFO; InfoAnswered follows."""
-        raise NotImplementedError
+        self._confirmed(session).info(content_type, body, now)
 
     # REFER ----------------------------------------------------------------------------------------------------------
 
@@ -166,19 +217,22 @@ class Endpoint:
         now: float,
     ) -> None:
         """Ask the peer to call ``refer_to`` (RFC 3515); ReferAccepted or ReferRefused and notifications follow."""
-        raise NotImplementedError
+        self._find(session).referrals.refer(refer_to, referred_by, checked(headers), now)
 
     def accept_refer(self, session: str, *, now: float) -> None:
         """202 to the peer's REFER and NOTIFY 100."""
-        raise NotImplementedError
+        self._find(session).referrals.accept(now)
 
     def reject_refer(self, session: str, status: int = 603, *, now: float) -> None:
         """Refuse the peer's REFER."""
-        raise NotImplementedError
+        self._find(session).referrals.reject(status, now)
 
     def notify_refer(self, session: str, status: int, text: str = "", final: bool = False, *, now: float) -> None:
         """NOTIFY the referrer with a sipfrag status line; ``final`` ends the subscription (reason noresource)."""
-        raise NotImplementedError
+        call = self._core.sessions.get(session) or self._core.lingering.get(session)
+        if call is None:
+            raise UnknownSessionError(session)
+        call.referrals.notify(status, text, final, now)
 
     # Outside calls --------------------------------------------------------------------------------------------------
 
@@ -193,14 +247,93 @@ class Endpoint:
         now: float,
     ) -> str:
         """Ask what ``target`` allows; OptionsAnswered follows with the returned id."""
-        raise NotImplementedError
+        core = self._core
+        extra = checked(headers)
+        identifier = core.identifiers.tag()
+        own = from_ or Address(Uri("sip", user=core.config.contact_user, host=core.config.domain))
+        uri_text, fields, hop = self._outside("OPTIONS", target, own, None, [], extra, next_hop)
+        fields += [("Accept", ", ".join(core.config.accept)), ("User-Agent", core.config.user_agent)]
+        Probe(core, identifier, uri_text, fields, hop, _credentials(credentials)).start(now)
+        return identifier
 
     # Looking --------------------------------------------------------------------------------------------------------
 
     def session_of(self, call_id: str, local_tag: str, remote_tag: str) -> str | None:
         """The session that owns this dialog (Replaces, Target-Dialog), or None."""
-        raise NotImplementedError
+        dialog = self._core.dialogs.get((call_id, local_tag, remote_tag))
+        return dialog.session.id if dialog is not None else None
 
     def counts(self) -> dict[str, int]:
         """Size of every table: sessions, dialogs, transactions, timers, subscriptions, … Idle means all zero."""
-        raise NotImplementedError
+        core = self._core
+        return {
+            "sessions": len(core.sessions),
+            "lingering": len(core.lingering),
+            "dialogs": len(core.dialogs),
+            "peers": len(core.peers),
+            "client_transactions": len(core.transactions.clients),
+            "server_transactions": len(core.transactions.servers),
+            "merges": len(core.transactions.merges),
+            "timers": len(core.timers),
+            "resolutions": core.resolutions,
+            "connections": core.transport.connections,
+            "framers": self._receiver.framers,
+        }
+
+    # Helpers --------------------------------------------------------------------------------------------------------
+
+    def _find(self, session: str) -> Session:
+        call = self._core.sessions.get(session)
+        if call is None:
+            raise UnknownSessionError(session)
+        return call
+
+    def _incoming(self, session: str) -> IncomingSession:
+        call = self._find(session)
+        if not isinstance(call, IncomingSession):
+            raise WrongStateError("only an incoming call is answered")
+        return call
+
+    def _confirmed(self, session: str) -> Session:
+        call = self._find(session)
+        if call.phase not in (Phase.ANSWERED, Phase.CONFIRMED):
+            raise WrongStateError(f"not while {call.phase}")
+        return call
+
+    def _outside(
+        self,
+        method: str,
+        target: Uri,
+        from_: Address,
+        to: Address | None,
+        route: list[str],
+        extra: list[tuple[str, str]],
+        next_hop: Uri | None,
+    ) -> tuple[str, list[tuple[str, str]], Uri]:
+        """Request-URI, headers and next hop of a request outside a dialog (RFC 3261 §8.1.1)."""
+        identifiers = self._core.identifiers
+        uri_text = str(target.without_headers())
+        hop = next_hop or target
+        if route:
+            first = Address.parse(route[0], "Route").uri
+            hop = next_hop or first
+            if not first.is_loose_router:  # RFC 3261 §8.1.2: a strict router takes the Request-URI
+                route = [*route[1:], f"<{uri_text}>"]
+                uri_text = str(first.without_headers())
+        fields = [("Route", value) for value in route]
+        fields += [
+            ("Max-Forwards", "70"),
+            ("From", str(from_.with_tag(identifiers.tag()))),
+            ("To", str(to.without_parameters() if to is not None else Address(target.without_headers()))),
+            ("Call-ID", identifiers.call_id()),
+            ("CSeq", f"1 {method}"),
+        ]
+        given = {name.lower() for name, _ in extra}
+        fields = [field for field in fields if field[0].lower() not in given or field[0] != "Max-Forwards"]
+        return uri_text, fields + extra, hop
+
+
+def _credentials(given: Credentials | Sequence[Credentials] | None) -> Sequence[Credentials]:
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, Credentials) else given

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from cordboard.sip.address import Address
     from cordboard.sip.flow import Flow, HostPort
     from cordboard.sip.headers import Headers
     from cordboard.sip.message import Request, Response
-    from cordboard.sip.uri import Address
 
 EndCause = Literal["bye", "cancelled", "no_ack", "session_expired", "dialog_gone"]
 

@@ -41,7 +41,9 @@ def is_address(host: str) -> bool:
 class Resolution:
     """The way from one URI to its targets (RFC 3263 §4)."""
 
-    def __init__(self, uri: Uri, transports: Collection[str], *, families: Collection[str], chance: Callable[[], float]):
+    def __init__(
+        self, uri: Uri, transports: Collection[str], *, families: Collection[str], chance: Callable[[], float]
+    ):
         """``transports`` are those we have, ``families`` of "A" and "AAAA" what our listeners can reach."""
         self.targets: list[Target] | None = None
         self.waiting: set[Query] = set()
