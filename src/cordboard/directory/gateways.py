@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import Annotated, Any, Literal, Self
 
@@ -188,7 +188,7 @@ class Gateway(Model):
             raise ValueError(f"the profile {self.profile} does not speak {self.transport}")
         return self
 
-    @property
+    @cached_property
     def manners(self) -> Profile:
         """The profile with this gateway's deviations."""
         return profile(self.profile, self.override)
