@@ -25,6 +25,7 @@ from cordboard.records import (
     TransferReturnValue,
 )
 from cordboard.records import writer as writer_module
+from cordboard.records.batch import write
 
 QUICK = RecordSettings(flush=0.01, retry_first=0.01, retry_last=0.05, busy_timeout=0.01, drain=2.0)
 
@@ -182,12 +183,11 @@ def test_past_the_limit_sip_is_lost_first_then_events_and_the_record_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_door = asyncio.Event()
-    real = writer_module.write
 
     async def away(*arguments: object) -> None:
         if not open_door.is_set():
             raise OperationalError("insert", {}, Exception("database is away"))
-        await real(*arguments)  # type: ignore[arg-type]
+        await write(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(writer_module, "write", away)
 
@@ -224,12 +224,11 @@ def test_past_the_limit_sip_is_lost_first_then_events_and_the_record_says_so(
 def test_a_row_that_the_database_refuses_does_not_hold_up_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = writer_module.write
 
     async def picky(engine: object, batch: object) -> None:
         if any(row["kind"] == "poison" for row in batch.events):  # type: ignore[attr-defined]
             raise ValueError("cannot bind")
-        await real(engine, batch)  # type: ignore[arg-type]
+        await write(engine, batch)  # type: ignore[arg-type]
 
     monkeypatch.setattr(writer_module, "write", picky)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 import uuid
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -113,5 +114,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def internal(request: Request, error: Exception) -> JSONResponse:
-        log.error("request failed", path=request.url.path, error=type(error).__name__, exc_info=error)
+        # Frames without their local variables, which a renderer of exc_info may show: keys are among them.
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        log.error("request failed", path=request.url.path, error=type(error).__name__, frames=frames)
         return answer(500, "Internal error", request.scope)

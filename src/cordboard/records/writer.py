@@ -83,14 +83,20 @@ class RecordWriter:
         if closed:
             log.warning("calls closed as interrupted", count=closed)
         self._task = asyncio.create_task(self._run(), name="record writer")
+        self._task.add_done_callback(_report_death)
         return closed
 
     async def flush(self) -> None:
-        """Return when everything told so far is in the database. Waits as long as the database takes."""
+        """Return when everything told so far is in the database. Waits as long as the database takes. Raises
+        RuntimeError when the writer does not run."""
         while not self._idle.is_set():
+            if self._task is None or self._task.done():
+                raise RuntimeError("the record writer does not run")
             self._urgent.set()
             self._wake.set()
-            await self._idle.wait()
+            waiting = asyncio.ensure_future(self._idle.wait())
+            await asyncio.wait({waiting, self._task}, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
 
     async def aclose(self) -> int:
         """Write what waits, for at most ``drain`` seconds, and stop. Returns the number of rows given up."""
@@ -419,6 +425,11 @@ class RecordWriter:
                     )
         except Exception as error:
             log.warning("record housekeeping failed", error=_name(error))
+
+
+def _report_death(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.critical("record writer died", exc_info=task.exception())
 
 
 def _name(error: Exception) -> str:
