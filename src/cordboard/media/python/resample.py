@@ -36,7 +36,7 @@ class Resampler:
         self.source, self.target = source, target
         self._up, self._down = target // divisor, source // divisor
         self._table = _phases(self._up, self._down)
-        self._taps = self._table.shape[1]
+        self._taps: int = self._table.shape[1]
         self._kept = np.zeros(self._taps - 1, dtype=np.float32)
         self._first = 0  # the next output, counted on the upsampled grid from the next input
 
@@ -44,6 +44,10 @@ class Resampler:
     def delay(self) -> int:
         """Of the filter, in samples of the source."""
         return self._taps // 2
+
+    def skip_delay(self) -> None:
+        """Before the first piece: begin where the filter is centred on the first sample."""
+        self._first = self.delay * self._up
 
     def feed(self, pcm: Samples) -> Samples:
         if self._up == self._down:
@@ -71,6 +75,6 @@ def resample(pcm: Samples, source: int, target: int) -> Samples:
     if source == target or len(pcm) == 0:
         return pcm
     stream = Resampler(source, target)
+    stream.skip_delay()
     out = stream.feed(np.concatenate((pcm, np.zeros(2 * stream.delay, dtype=np.int16))))
-    start = round(stream.delay * target / source)
-    return out[start : start + max(1, round(len(pcm) * target / source))]
+    return out[: max(1, round(len(pcm) * target / source))]
