@@ -2,15 +2,36 @@
 
 from .errors import HeaderRuleError, VariableWarning
 from .escaping import Place, escape
-from .headers import ExternalIdentifiers, check, check_name, check_value, collect, parse_external_identifiers
+from .headers import (
+    ExternalIdentity,
+    HeaderVariables,
+    check,
+    check_name,
+    check_value,
+    collect,
+    parse_external_identity,
+    variables_of_headers,
+)
 from .numbers import is_e164, normalise, same, without_plus
 from .placeholders import input_names, names, scan
-from .store import Binding, Scope, Source, Value, Variables, as_text
+from .store import (
+    Binding,
+    Scope,
+    Source,
+    Value,
+    Variables,
+    as_text,
+    fill_header,
+    fill_json,
+    fill_text,
+    fill_uri,
+)
 
 __all__ = [
     "Binding",
-    "ExternalIdentifiers",
+    "ExternalIdentity",
     "HeaderRuleError",
+    "HeaderVariables",
     "Place",
     "Scope",
     "Source",
@@ -23,12 +44,17 @@ __all__ = [
     "check_value",
     "collect",
     "escape",
+    "fill_header",
+    "fill_json",
+    "fill_text",
+    "fill_uri",
     "input_names",
     "is_e164",
     "names",
     "normalise",
-    "parse_external_identifiers",
+    "parse_external_identity",
     "same",
     "scan",
+    "variables_of_headers",
     "without_plus",
 ]

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 
 class HeaderRuleError(ValueError):
-    """A header that must not be sent. ``header`` names it, ``rule`` says what it breaks, ``section`` where it stands."""
+    """A header that must not be sent.
+
+    ``header`` names it, ``rule`` says what it breaks, ``section`` where the rule stands.
+    """
 
     def __init__(self, header: str, rule: str, section: str = "") -> None:
         self.header = header
@@ -21,3 +24,6 @@ class VariableWarning:
 
     subject: str
     rule: str
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.rule}"

@@ -17,7 +17,7 @@ NAME_RULE = r"^X-[A-Za-z0-9\-_]+$"
 MAXIMUM_NAME = 128
 MAXIMUM_VALUE = 4096
 MAXIMUM_HEADERS = 64
-MAXIMUM_TOKENS = 16
+MAXIMUM_IDENTITY_FIELDS = 16
 _FORBIDDEN = {"\r": "CR", "\n": "LF", "\0": "NUL"}
 
 
@@ -92,22 +92,40 @@ def collect(headers: Iterable[tuple[str, str]]) -> tuple[dict[str, str], list[Va
 
 
 @dataclass(frozen=True, slots=True)
-class ExternalIdentifiers:
-    """What an X-EI header says: the prepared call's id, an external id, a diversion."""
+class HeaderVariables:
+    """Inbound X-headers as variables, and what was ignored, one line each, for the record."""
 
-    synthflow_call_id: str | None = None
+    values: dict[str, str]
+    warnings: tuple[str, ...] = ()
+
+
+def variables_of_headers(headers: Iterable[tuple[str, str]]) -> HeaderVariables:
+    """:func:`collect` with its warnings as text."""
+    values, warnings = collect(headers)
+    return HeaderVariables(values, tuple(str(warning) for warning in warnings))
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalIdentity:
+    """What an X-EI header says: the prepared call's id (S), an external id (E), a diversion (O).
+
+    ``present`` is False where there was no such header; ``warnings`` has one line for each thing tolerated or ignored.
+    """
+
+    prepared_id: str | None = None
     external_id: str | None = None
     diversion: str | None = None
-    warnings: tuple[VariableWarning, ...] = ()
+    present: bool = False
+    warnings: tuple[str, ...] = ()
 
 
-_TOKENS = {"S": "synthflow_call_id", "E": "external_id", "O": "diversion"}
+_IDENTITY_FIELDS = {"S": "prepared_id", "E": "external_id", "O": "diversion"}
 
 
 def _tokens(text: str, warnings: list[VariableWarning]) -> list[str]:
     """Split at semicolons, and at white space before ``S.``, ``E.`` or ``O.`` where a semicolon is missing."""
     pieces: list[str] = []
-    for piece in text.split(";")[:MAXIMUM_TOKENS]:
+    for piece in text.split(";")[:MAXIMUM_IDENTITY_FIELDS]:
         words = piece.split()
         started = 0
         for position in range(1, len(words)):
@@ -119,12 +137,14 @@ def _tokens(text: str, warnings: list[VariableWarning]) -> list[str]:
     return pieces
 
 
-def parse_external_identifiers(value: str) -> ExternalIdentifiers:
+def parse_external_identity(value: str | None) -> ExternalIdentity:
     """Read ``S.<id>; E.<id>; O.<diversion>;``: any subset, any order.
 
     A missing semicolon, and a diversion that is E.164 but for its plus, are accepted and warned. An unknown,
     empty or repeated token is ignored with a warning: the call goes on without it.
     """
+    if value is None:
+        return ExternalIdentity()
     found: dict[str, str] = {}
     warnings: list[VariableWarning] = []
     text = value.strip()
@@ -135,7 +155,7 @@ def parse_external_identifiers(value: str) -> ExternalIdentifiers:
         if not token:
             continue
         letter, dot, content = token.partition(".")
-        field = _TOKENS.get(letter.strip().upper())
+        field = _IDENTITY_FIELDS.get(letter.strip().upper())
         content = content.strip()
         if field is None or not dot or not content or _forbidden(content):
             warnings.append(VariableWarning("X-EI", f"ignored: {_shown(token)!r} is none of S.<id>, E.<id>, O.<id>"))
@@ -147,9 +167,10 @@ def parse_external_identifiers(value: str) -> ExternalIdentifiers:
             warnings.append(VariableWarning("X-EI", "the plus of the diversion is missing"))
             content = f"+{content}"
         found[field] = content
-    return ExternalIdentifiers(
-        synthflow_call_id=found.get("synthflow_call_id"),
+    return ExternalIdentity(
+        prepared_id=found.get("prepared_id"),
         external_id=found.get("external_id"),
         diversion=found.get("diversion"),
-        warnings=tuple(warnings),
+        present=True,
+        warnings=tuple(str(warning) for warning in warnings),
     )

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import isfinite
 from typing import TypeAlias
 
 from . import headers as rules
@@ -13,10 +14,11 @@ from .errors import HeaderRuleError, VariableWarning
 from .escaping import Place, escape
 from .placeholders import Literal, Placeholder, Step, path, scan
 
-Value: TypeAlias = "str | int | float | bool | None | Sequence[Value] | Mapping[str, Value]"
+Value: TypeAlias = "str | int | float | bool | Sequence[Value] | Mapping[str, Value] | None"
 
 MAXIMUM_WARNINGS = 256
 MAXIMUM_RESULTS = 64
+MAXIMUM_DEPTH = 32
 
 
 class Scope(StrEnum):
@@ -62,6 +64,20 @@ def as_text(value: Value) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+def _json_value(value: object, depth: int = 0) -> Value:
+    """A private copy made of JSON values only."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if isfinite(value) else str(value)
+    if depth < MAXIMUM_DEPTH:
+        if isinstance(value, Mapping):
+            return {str(key): _json_value(item, depth + 1) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [_json_value(item, depth + 1) for item in value]
+    return str(value)
+
+
 def _walk(value: Value, steps: Sequence[Step]) -> Value | _Missing:
     for step in steps:
         if isinstance(step, int):
@@ -99,27 +115,33 @@ class Variables:
 
     # --- filling ------------------------------------------------------------------------------------------------
 
-    def set(self, scope: Scope, name: str, value: Value) -> None:
-        """Set or replace one variable. Header variables are replaced without regard to the case of their name."""
+    def set(self, name: str, value: object, scope: Scope | None = None) -> None:
+        """Set or replace one variable; what is no JSON value is kept as its text.
+
+        Without a scope, ``X-*`` names go to HEADERS and all others to COLLECTED. In HEADERS a name is replaced without
+        regard to its case.
+        """
+        if scope is None:
+            scope = Scope.HEADERS if rules.is_x_header(name) else Scope.COLLECTED
         if scope is Scope.HEADERS:
             name = self._header_names.setdefault(name.lower(), name)
-        self._scopes[scope][name] = value
+        self._scopes[scope][name] = _json_value(value)
 
-    def update(self, scope: Scope, values: Mapping[str, Value]) -> None:
+    def update(self, values: Mapping[str, object], scope: Scope | None = None) -> None:
         """Set several."""
         for name, value in values.items():
-            self.set(scope, name, value)
+            self.set(name, value, scope)
 
     def collect_headers(self, headers: Iterable[tuple[str, str]]) -> None:
         """Take the ``X-*`` headers of an inbound request, by the rules of :func:`~.headers.collect`."""
         found, warnings = rules.collect(headers)
-        self.update(Scope.HEADERS, found)
+        self.update(found, Scope.HEADERS)
         for warning in warnings:
             self.warn(warning)
 
-    def add_result(self, action: str, value: Value) -> None:
+    def add_result(self, action: str, value: object) -> None:
         """An action has finished; the latest is looked at first. Only the last 64 are kept."""
-        self._results.append((action, value))
+        self._results.append((action, _json_value(value)))
         del self._results[:-MAXIMUM_RESULTS]
 
     def warn(self, warning: VariableWarning) -> None:
@@ -231,3 +253,23 @@ class Variables:
             raise HeaderRuleError(name, error.rule, error.section) from error
         rules.check_value(name, value)
         return value
+
+
+def fill_text(template: str, variables: Variables, inputs: Mapping[str, Value] | None = None) -> str:
+    """A prompt, a greeting, a message: :meth:`Variables.render` for words."""
+    return variables.render(template, Place.TEXT, inputs)
+
+
+def fill_header(name: str, template: str, variables: Variables, inputs: Mapping[str, Value] | None = None) -> str:
+    """:meth:`Variables.render_header`. Raises HeaderRuleError."""
+    return variables.render_header(name, template, inputs)
+
+
+def fill_json(template: str, variables: Variables, inputs: Mapping[str, Value] | None = None) -> str:
+    """A JSON body; a template that is valid JSON with its placeholders filled stays valid."""
+    return variables.render(template, Place.JSON, inputs)
+
+
+def fill_uri(template: str, variables: Variables, inputs: Mapping[str, Value] | None = None) -> str:
+    """A URI whose placeholders are components: no value can add a host, a parameter or a header."""
+    return variables.render(template, Place.URI, inputs)
