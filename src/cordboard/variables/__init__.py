@@ -3,14 +3,12 @@
 from .errors import HeaderRuleError, VariableWarning
 from .escaping import Place, escape
 from .headers import (
-    ExternalIdentity,
-    HeaderVariables,
+    ExternalIdentifiers,
     check,
     check_name,
     check_value,
     collect,
-    parse_external_identity,
-    variables_of_headers,
+    parse_external_identifiers,
 )
 from .numbers import is_e164, normalise, same, without_plus
 from .placeholders import input_names, names, scan
@@ -29,9 +27,8 @@ from .store import (
 
 __all__ = [
     "Binding",
-    "ExternalIdentity",
+    "ExternalIdentifiers",
     "HeaderRuleError",
-    "HeaderVariables",
     "Place",
     "Scope",
     "Source",
@@ -52,9 +49,8 @@ __all__ = [
     "is_e164",
     "names",
     "normalise",
-    "parse_external_identity",
+    "parse_external_identifiers",
     "same",
     "scan",
-    "variables_of_headers",
     "without_plus",
 ]

@@ -92,34 +92,20 @@ def collect(headers: Iterable[tuple[str, str]]) -> tuple[dict[str, str], list[Va
 
 
 @dataclass(frozen=True, slots=True)
-class HeaderVariables:
-    """Inbound X-headers as variables, and what was ignored, one line each, for the record."""
-
-    values: dict[str, str]
-    warnings: tuple[str, ...] = ()
-
-
-def variables_of_headers(headers: Iterable[tuple[str, str]]) -> HeaderVariables:
-    """:func:`collect` with its warnings as text."""
-    values, warnings = collect(headers)
-    return HeaderVariables(values, tuple(str(warning) for warning in warnings))
-
-
-@dataclass(frozen=True, slots=True)
-class ExternalIdentity:
+class ExternalIdentifiers:
     """What an X-EI header says: the prepared call's id (S), an external id (E), a diversion (O).
 
-    ``present`` is False where there was no such header; ``warnings`` has one line for each thing tolerated or ignored.
+    ``present`` is False where there was no such header; ``warnings`` tells each thing tolerated or ignored.
     """
 
-    prepared_id: str | None = None
+    synthflow_call_id: str | None = None
     external_id: str | None = None
     diversion: str | None = None
     present: bool = False
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[VariableWarning, ...] = ()
 
 
-_IDENTITY_FIELDS = {"S": "prepared_id", "E": "external_id", "O": "diversion"}
+_IDENTITY_FIELDS = {"S": "synthflow_call_id", "E": "external_id", "O": "diversion"}
 
 
 def _tokens(text: str, warnings: list[VariableWarning]) -> list[str]:
@@ -137,14 +123,14 @@ def _tokens(text: str, warnings: list[VariableWarning]) -> list[str]:
     return pieces
 
 
-def parse_external_identity(value: str | None) -> ExternalIdentity:
+def parse_external_identifiers(value: str | None) -> ExternalIdentifiers:
     """Read ``S.<id>; E.<id>; O.<diversion>;``: any subset, any order.
 
     A missing semicolon, and a diversion that is E.164 but for its plus, are accepted and warned. An unknown,
     empty or repeated token is ignored with a warning: the call goes on without it.
     """
     if value is None:
-        return ExternalIdentity()
+        return ExternalIdentifiers()
     found: dict[str, str] = {}
     warnings: list[VariableWarning] = []
     text = value.strip()
@@ -167,10 +153,10 @@ def parse_external_identity(value: str | None) -> ExternalIdentity:
             warnings.append(VariableWarning("X-EI", "the plus of the diversion is missing"))
             content = f"+{content}"
         found[field] = content
-    return ExternalIdentity(
-        prepared_id=found.get("prepared_id"),
+    return ExternalIdentifiers(
+        synthflow_call_id=found.get("synthflow_call_id"),
         external_id=found.get("external_id"),
         diversion=found.get("diversion"),
         present=True,
-        warnings=tuple(str(warning) for warning in warnings),
+        warnings=tuple(warnings),
     )

@@ -115,27 +115,25 @@ class Variables:
 
     # --- filling ------------------------------------------------------------------------------------------------
 
-    def set(self, name: str, value: object, scope: Scope | None = None) -> None:
+    def set(self, scope: Scope, name: str, value: object) -> None:
         """Set or replace one variable; what is no JSON value is kept as its text.
 
-        Without a scope, ``X-*`` names go to HEADERS and all others to COLLECTED. In HEADERS a name is replaced without
-        regard to its case.
+        In HEADERS a name is replaced without regard to its case, and values are text.
         """
-        if scope is None:
-            scope = Scope.HEADERS if rules.is_x_header(name) else Scope.COLLECTED
         if scope is Scope.HEADERS:
             name = self._header_names.setdefault(name.lower(), name)
+            value = as_text(_json_value(value))
         self._scopes[scope][name] = _json_value(value)
 
-    def update(self, values: Mapping[str, object], scope: Scope | None = None) -> None:
+    def update(self, scope: Scope, values: Mapping[str, object]) -> None:
         """Set several."""
         for name, value in values.items():
-            self.set(name, value, scope)
+            self.set(scope, name, value)
 
     def collect_headers(self, headers: Iterable[tuple[str, str]]) -> None:
         """Take the ``X-*`` headers of an inbound request, by the rules of :func:`~.headers.collect`."""
         found, warnings = rules.collect(headers)
-        self.update(found, Scope.HEADERS)
+        self.update(Scope.HEADERS, found)
         for warning in warnings:
             self.warn(warning)
 
@@ -154,6 +152,10 @@ class Variables:
     def scope(self, scope: Scope) -> dict[str, Value]:
         """A copy of one scope."""
         return dict(self._scopes[scope])
+
+    def headers(self) -> dict[str, str]:
+        """The inbound X-headers under their own names."""
+        return {name: as_text(value) for name, value in self._scopes[Scope.HEADERS].items()}
 
     def known(self, name: str) -> bool:
         """Whether the name resolves at this moment."""
