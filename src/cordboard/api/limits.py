@@ -12,6 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cordboard.api.errors import answer
 
+# On every answer that does not say otherwise: records are nobody's to keep or to guess a type of.
+DEFAULT_HEADERS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+
 
 class RateLimit:
     """Token buckets by name, in a bounded table: the one that was used longest ago is forgotten, which only ever
@@ -56,12 +59,11 @@ class RequestLimits:
 
         async def identified(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [
-                    *message.get("headers", ()),
-                    (b"x-request-id", identifier.encode()),
-                    (b"x-content-type-options", b"nosniff"),
-                    (b"cache-control", b"no-store"),
-                ]
+                headers = list(message.get("headers", ()))
+                present = {name.lower() for name, _ in headers}
+                headers.append((b"x-request-id", identifier.encode()))
+                headers += [item for item in DEFAULT_HEADERS if item[0] not in present]
+                message["headers"] = headers
             await send(message)
 
         if self._declared_too_large(scope):
