@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from cordboard.sip import events as e
 from tests.sip.support.network import ANSWER, OFFER, Network, Party
+
+from cordboard.sip import events as e
 
 
 def pair() -> tuple[Network, Party, Party]:

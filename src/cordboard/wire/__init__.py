@@ -1,1 +1,8 @@
-"""The asyncio shell around the signalling core: sockets, DNS, timers."""
+"""Sockets, DNS and timers: the asyncio shell around the signalling core."""
+
+from cordboard.wire.dns import DnsResolver
+from cordboard.wire.identifiers import RandomIdentifiers
+from cordboard.wire.listener import Listener, ListenerError, source_address
+from cordboard.wire.shell import SipShell
+
+__all__ = ["DnsResolver", "Listener", "ListenerError", "RandomIdentifiers", "SipShell", "source_address"]
