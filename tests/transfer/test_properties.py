@@ -47,6 +47,7 @@ def policies(draw: st.DrawFn) -> Policy:
         targets=targets,
         rounds=rounds,
         fallback_round=fallback_round,
+        retry_delay=draw(st.sampled_from([0.0, 2.0])),
         prepare=draw(flag),
         announcement=draw(st.sampled_from(["", "Please hold."])),
         digits=draw(st.sampled_from(["", "12"])),

@@ -289,6 +289,16 @@ def test_next_destination_and_retries_are_separate_attempts() -> None:
     ]
 
 
+def test_a_retry_waits_for_its_delay_and_the_next_destination_does_not() -> None:
+    bench = Bench(replace(TWO, rounds=((0,), (0,), (1,)), retry_delay=2.0)).post(ev.LegFailed(leg=0, status=486))
+    assert len(bench.these(fx.Dial)) == 1
+    assert bench.fire(TIMER.RETRY).these(fx.Dial, last=True) == [fx.Dial(1, 0)]
+    assert bench.post(ev.LegFailed(leg=1, status=486)).these(fx.Dial, last=True) == [fx.Dial(2, 1)]
+    waiting = Bench(replace(TWO, rounds=((0,), (0,)), retry_delay=2.0)).post(ev.LegFailed(leg=0, status=486))
+    assert waiting.post(ev.CallerGone()).ended == ("transfer-cancelled", "caller_hung_up")
+    assert waiting.state.done
+
+
 def test_a_number_that_does_not_exist_is_not_retried() -> None:
     bench = Bench(replace(TWO, rounds=((0,), (0,), (1,)))).post(ev.LegFailed(leg=0, status=404))
     assert bench.these(fx.Dial) == [fx.Dial(0, 0), fx.Dial(1, 1)]

@@ -195,8 +195,20 @@ class Draft:
 
     def advance(self) -> None:
         """After an attempt has failed: wait for the round's other legs, or go on."""
-        if self.state.claim is None and all(leg.phase is LegPhase.CLOSING for leg in self.state.legs.values()):
+        if self.state.claim is not None or any(leg.phase is not LegPhase.CLOSING for leg in self.state.legs.values()):
+            return
+        if self.policy.retry_delay > 0 and self._next_is_a_retry():
+            self.start_timer(TimerName.RETRY, self.policy.retry_delay)
+        else:
             self.next_round()
+
+    def _next_is_a_retry(self) -> bool:
+        dialled = {attempt.target for attempt in self.state.attempts}
+        for targets in self.policy.rounds[self.state.round + 1 :]:
+            fit = [target for target in targets if target not in self.state.unfit]
+            if fit:
+                return any(target in dialled for target in fit)
+        return False
 
     # --- a leg's way from answer to acceptance -----------------------------------------------------------------
 

@@ -71,6 +71,7 @@ class TimerName(StrEnum):
     BRIDGE_MEDIA = "bridge_media"
     REFER_REPORT = "refer_report"
     REFER_AFTER_BYE = "refer_after_bye"
+    RETRY = "retry"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -225,6 +225,7 @@ CALLER_TIMERS: dict[TimerName, Callable[[Draft], None]] = {
     TimerName.ANNOUNCEMENT: caller.announcement_late,
     TimerName.REFER_REPORT: caller.no_report,
     TimerName.REFER_AFTER_BYE: caller.no_report,
+    TimerName.RETRY: caller.retry,
 }
 LEG_TIMERS: dict[TimerName, Callable[[Draft, Leg], None]] = {
     TimerName.RING: leg.rang_out,

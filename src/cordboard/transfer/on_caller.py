@@ -270,3 +270,7 @@ def no_report(draft: Draft) -> None:
     assert refer is not None
     last = "no NOTIFY" if refer.last_status is None else f"only {refer.last_status}"
     draft.finish_refer(causes.REFER_NO_REPORT, f"{last}; {NO_REPORT_NOTE}")
+
+
+def retry(draft: Draft) -> None:
+    draft.next_round()

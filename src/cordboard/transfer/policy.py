@@ -74,6 +74,7 @@ class Policy:
     targets: tuple[Target, ...]
     rounds: tuple[tuple[int, ...], ...]
     fallback_round: int | None = None
+    retry_delay: float = 0.0  # seconds before a destination is dialled again
     prepare: bool = False
     announcement: str = ""
     digits: str = ""
