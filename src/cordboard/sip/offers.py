@@ -142,7 +142,8 @@ class Offers:
             if known is not None:
                 known.send()  # RFC 3261 §13.2.2.4: every repeated 2xx
                 return
-            if self._outgoing is not request:
+            if self._outgoing is not request or session.phase == "closed":
+                self._outgoing = None if self._outgoing is request else self._outgoing
                 if session.dialog is not None and self._unacknowledged is None:
                     self._remember_ack(request, session.acknowledge(request, session.dialog, b"", now))
                 return

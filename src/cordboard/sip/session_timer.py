@@ -86,6 +86,8 @@ class SessionTimer:
     def start(self, seconds: int, ours: bool, now: float) -> None:
         """(Re)start after a successful session refresh."""
         self.stop()
+        if self._session.phase == "closed":
+            return
         # RFC 4028 §4: 90 s is the least that the protocol allows.
         self.interval = min(max(seconds, 90), LARGEST_INTERVAL)
         self.ours = ours

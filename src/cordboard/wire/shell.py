@@ -9,6 +9,8 @@ from functools import lru_cache
 from itertools import count
 from typing import TypeVar
 
+import structlog
+
 from cordboard.sip.endpoint import Endpoint
 from cordboard.sip.events import Event
 from cordboard.sip.flow import Close, Connect, Flow, HostPort, Query, Resolve, SendBytes
@@ -16,6 +18,8 @@ from cordboard.wire.dns import DnsResolver
 from cordboard.wire.listener import Listener, ListenerError, source_address
 from cordboard.wire.stream import StreamConnection, open_stream
 from cordboard.wire.udp import UdpListener
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -154,7 +158,11 @@ class SipShell:
 
     def received(self, data: bytes, flow: Flow) -> None:
         """Bytes from a socket; the caller flushes after its batch."""
-        self.endpoint.receive(data, flow, self.now)
+        try:
+            self.endpoint.receive(data, flow, self.now)
+        except Exception:
+            # A fault of ours in one call must not stop the others.
+            log.exception("signalling core failed on a message", transport=flow.transport, remote=flow.remote)
 
     def flush(self) -> None:
         """Carry out what the core wants until it wants nothing, then sleep until its next timer."""
@@ -176,7 +184,10 @@ class SipShell:
                         self._hang_up(output.flow)
                 events = endpoint.take_events()
                 for event in events:
-                    self._on_event(event)
+                    try:
+                        self._on_event(event)
+                    except Exception:
+                        log.exception("event handler failed", event_type=type(event).__name__)
                 if not outgoing and not events:
                     break
         finally:
@@ -199,7 +210,10 @@ class SipShell:
 
     def _fire(self) -> None:
         self._timer = None
-        self.endpoint.handle_timer(self.now)
+        try:
+            self.endpoint.handle_timer(self.now)
+        except Exception:
+            log.exception("signalling core failed on a timer")
         self.flush()
 
     # Sockets --------------------------------------------------------------------------------------------------------
