@@ -28,7 +28,6 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ESCAPED_OCTETS = re.compile(r"%[0-9A-Fa-f]{2}")
 _RESERVED = frozenset(";/?:@&=+$,")
 _HOST_OUT = re.compile(r"[A-Za-z0-9_\-.]+")
-_TOKENS = re.compile(r"[A-Za-z0-9\-.!%*_+`'~ ]+")
 # What belongs to the URI when a peer leaves the brackets out. RFC 3261 §19.1.1
 _URI_PARAMETERS = frozenset(("transport", "user", "method", "ttl", "maddr", "lr"))
 # Parameters whose presence in only one of two URIs makes them differ. RFC 3261 §19.1.4
@@ -99,7 +98,9 @@ class Uri:
             user, colon, after = userinfo.partition(":")
             password = after if colon else None
             if not user:
-                raise ParseError(field, "an empty user part (RFC 3261 §25.1)")
+                if password:
+                    raise ParseError(field, "a password without a user (RFC 3261 §25.1)")
+                user = password = None  # `sip:@host` is not allowed, but seen.
         else:
             hostpart = rest
         headers: tuple[tuple[str, str], ...] = ()
@@ -292,15 +293,11 @@ class Address:
         return replace(self, parameters=NO_PARAMETERS)
 
     def __str__(self) -> str:
-        """Always in brackets; the display name quoted unless it is made of tokens."""
+        """Always in brackets, the display name always in quotes: what every peer understands."""
         if self.wildcard:
             return f"*{self.parameters}"
-        if not self.display_name:
-            return f"<{self.uri}>{self.parameters}"
-        name = self.display_name
-        if _TOKENS.fullmatch(name) is None or name != " ".join(name.split()):
-            name = quote(name)
-        return f"{name} <{self.uri}>{self.parameters}"
+        name = f"{quote(self.display_name)} " if self.display_name else ""
+        return f"{name}<{self.uri}>{self.parameters}"
 
 
 def parse_refer_to(text: str) -> Address:
