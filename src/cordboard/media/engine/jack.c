@@ -1,0 +1,648 @@
+/* What happens to a packet: in through the source rules to whoever listens, and out with our own numbers. */
+#include "board.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* --- out: numbers, time, the socket -------------------------------------------------------------------------------- */
+
+/* Our RTP clock: what the timestamp of a packet sent now would be, had we never switched. */
+static uint32_t clock_stamp(const struct jack *j, int64_t now) {
+    return j->base_timestamp + (uint32_t)((now - j->clock_start) / 1000 * j->clock / 1000000);
+}
+
+static int64_t ticks_ns(int64_t ticks, int clock) { return ticks * SECOND / clock; }
+
+/* The timestamp of a packet that follows a switch or a pause: behind the last one, within one frame of the clock. */
+static uint32_t next_timestamp(struct jack *j, int64_t now) {
+    if (!j->clock_start) j->clock_start = now;
+    uint32_t clock = clock_stamp(j, now), follows = j->last_timestamp + (uint32_t)j->frame;
+    int frame = j->clock / 1000 * j->ptime;
+    if (!j->sent_any) return clock;
+    int32_t ahead = timestamp_after(follows, clock);
+    uint32_t at = ahead > frame ? clock + (uint32_t)frame : ahead < -frame ? clock : follows;
+    return timestamp_after(at, j->last_timestamp) > 0 ? at : j->last_timestamp + 1;
+}
+
+static void put_on_wire(struct jack *j, uint8_t *packet, size_t size, int64_t now) {
+    struct worker *w = j->worker;
+    size_t payload = size - RTP_HEADER;
+    if (j->protect) {
+        if (packet != w->scratch + HEADROOM) packet = memcpy(w->scratch + HEADROOM, packet, size); /* others need it plain */
+        if (!(size = srtp_protect(j->protect, packet, size))) return;
+    }
+    ssize_t sent = j->rtp.clean || j->latched ? send(j->rtp.fd, packet, size, 0)
+                                              : sendto(j->rtp.fd, packet, size, 0, &j->remote.name.any, j->remote.size);
+    (void)sent; /* what the network refuses is lost as on the wire; ICMP errors are strangers' word */
+    if (j->last_sent) {
+        double gap = (double)(now - j->last_sent) / MILLISECOND;
+        if (gap > j->largest_gap_ms) j->largest_gap_ms = gap;
+        if (gap > j->ptime) j->unsent_ms += gap - j->ptime;
+    }
+    j->last_sent = now;
+    j->unanswered += !j->answered;
+    j->packets_out++, j->octets_out += payload, w->packets_out++;
+    j->sent.packets++, j->sent.octets += payload;
+}
+
+static bool may_send(struct jack *j) {
+    if (!j->may_send || !j->remote.size) return false;
+    if (j->answered || j->unanswered < UNANSWERED_PACKETS) return true;
+    j->held_back++;
+    return false;
+}
+
+static void watchers_hear(struct jack *j, uint32_t timestamp, const uint8_t *payload, size_t size, int64_t now) {
+    struct worker *w = j->worker;
+    if (j->watched.codec != j->codec) {
+        decoder_close(&j->watched);
+        if (!decoder_open(&j->watched, j->codec)) return;
+    }
+    size_t count = decode(&j->watched, payload, size, w->overheard);
+    int64_t at = now + ticks_ns(timestamp_after(timestamp, clock_stamp(j, now)), j->clock);
+    ears_hear(j->watchers, w, w->overheard, count, codec_rate(j->codec), at, now);
+}
+
+/* The header goes into the RTP_HEADER bytes before the payload. */
+static void send_packet(struct jack *j, uint8_t *payload, size_t size, int type, bool marker, uint16_t sequence,
+                        uint32_t timestamp, int64_t now) {
+    if (j->watchers && type == j->payload_type) watchers_hear(j, timestamp, payload, size, now);
+    rtp_write_header(payload - RTP_HEADER, (uint8_t)type, marker, sequence, timestamp, j->ssrc_out);
+    put_on_wire(j, payload - RTP_HEADER, size + RTP_HEADER, now);
+}
+
+/* A frame of our own making, with the next number. */
+static void send_own(struct jack *j, uint8_t *payload, size_t size, int type, bool marker, uint32_t timestamp, int length,
+                     int64_t now) {
+    j->sequence++;
+    j->last_timestamp = timestamp, j->frame = length, j->sent_any = true;
+    send_packet(j, payload, size, type, marker, j->sequence, timestamp, now);
+}
+
+static void heard_append(struct jack *j, const int16_t *pcm, size_t count, int64_t now) {
+    size_t ring = (size_t)j->rate;
+    if (!j->heard) return;
+    for (size_t i = 0; i < count; i++) {
+        j->heard[(j->heard_start + j->heard_count) % ring] = pcm[i];
+        if (j->heard_count < ring) j->heard_count++;
+        else j->heard_start = (j->heard_start + 1) % ring;
+    }
+    if (j->watchers) ears_hear(j->watchers, j->worker, pcm, count, j->rate, now, now);
+}
+
+/* --- out: relayed packets ------------------------------------------------------------------------------------------ */
+
+/* The sender's clock drifts from ours; once in two seconds the relay follows it, by its least late packet. */
+static void follow_drift(struct jack *j, uint32_t timestamp, int64_t now) {
+    int32_t ahead = timestamp_after(timestamp, clock_stamp(j, now)), limit = j->clock / 1000 * j->ptime;
+    if (ahead > j->phase_most) j->phase_most = ahead;
+    if (now - j->phase_since < 2 * SECOND) return;
+    if (j->phase_most > limit || j->phase_most < -limit) j->shift -= (uint32_t)j->phase_most;
+    j->phase_most = INT32_MIN, j->phase_since = now;
+}
+
+static void relay(struct jack *j, struct jack *from, const struct rtp *p, uint8_t *payload, int type, bool event,
+                  int64_t now) {
+    int ahead = j->anchored ? sequence_after(p->sequence, j->relayed_sequence) : 0;
+    bool joins = !j->anchored || !j->relaying || j->relayed_epoch != from->epoch || ahead > 100;
+    if (joins) {
+        if (event && read16(p->payload + 2) > j->clock / 20) return; /* it began before the switch */
+        j->shift = next_timestamp(j, now) - p->timestamp;
+        j->relayed_first = p->sequence;
+        j->renumber = (uint16_t)(j->sequence + 1 - p->sequence);
+        j->anchored = j->relaying = true, j->relayed_epoch = from->epoch;
+        j->relayed_sequence = p->sequence;
+        j->phase_most = INT32_MIN, j->phase_since = now;
+    } else if (sequence_after(p->sequence, j->relayed_first) < 0) {
+        return; /* from before the switch */
+    }
+    uint16_t sequence = (uint16_t)(p->sequence + j->renumber);
+    uint32_t timestamp = p->timestamp + j->shift;
+    if (joins || ahead > 0) {
+        if (!joins && timestamp_after(timestamp, j->last_timestamp) < 0 && !event) { /* the sender set its clock back */
+            j->shift = next_timestamp(j, now) - p->timestamp;
+            timestamp = p->timestamp + j->shift;
+        }
+        j->relayed_sequence = p->sequence, j->sequence = sequence, j->sent_any = true;
+        if (!event) {
+            j->frame = (int)((int64_t)codec_samples(j->codec, p->payload, p->size) * j->clock / codec_rate(j->codec));
+            j->last_timestamp = timestamp;
+            follow_drift(j, timestamp, now);
+        }
+    }
+    bool marker = p->marker || j->mark_next || joins;
+    if (!event) j->mark_next = false;
+    send_packet(j, payload, p->size, type, marker, sequence, timestamp, now);
+}
+
+static void relay_event(struct jack *j, struct jack *from, const struct rtp *p, uint8_t *payload, int64_t now) {
+    if (j->rate || j->dtmf_type < 0 || j->dtmf_out.active || !may_send(j)) return;
+    relay(j, from, p, payload, j->dtmf_type, true, now);
+    j->dtmf_out_count += p->marker;
+}
+
+/* --- out: PCM that must be encoded --------------------------------------------------------------------------------- */
+
+int jack_rate(const struct jack *j) { return j->rate ? j->rate : codec_rate(j->codec); }
+
+/* PCM spoken at `at` joins what waits; every full frame leaves. A hole in time begins anew. */
+static void take_pcm(struct jack *j, const int16_t *pcm, size_t count, int rate, int64_t at, int64_t now) {
+    struct worker *w = j->worker;
+    int ours = jack_rate(j);
+    if (j->incoming.from != rate || j->incoming.to != ours)
+        if (!resampler_open(&j->incoming, rate, ours)) return;
+    count = resample(&j->incoming, pcm, count, w->pcm2);
+    if (j->rate) {
+        heard_append(j, w->pcm2, count, now);
+        return;
+    }
+    if (!j->gather && !(j->gather = malloc((LONGEST_FRAME * 2) * sizeof *j->gather))) return;
+    if (j->relaying) j->anchored = j->relaying = false, j->gather_end = 0;
+    int64_t hole = at - j->gather_end;
+    if (hole > 10 * MILLISECOND || hole < -10 * MILLISECOND) {
+        j->gathered = 0, j->gather_at = at;
+        if (hole > SECOND || hole < 0) j->anchored = false;
+    }
+    size_t frame = (size_t)(ours / 1000 * j->ptime);
+    if (j->codec == OPUS && j->ptime % 20 && j->ptime != 10) frame = (size_t)(ours / 50); /* RFC 6716 §2.1.4 */
+    if (j->gathered + count > 2 * LONGEST_FRAME) j->gathered = 0;
+    memcpy(j->gather + j->gathered, w->pcm2, count * sizeof *pcm);
+    j->gathered += count;
+    j->gather_end = at + ticks_ns((int64_t)count, ours);
+    size_t used = 0;
+    for (; j->gathered - used >= frame; used += frame, j->gather_at += ticks_ns((int64_t)frame, ours)) {
+        uint8_t *out = w->scratch + HEADROOM + RTP_HEADER;
+        size_t size = encode(&j->encoder, j->gather + used, frame, out, DATAGRAM - RTP_HEADER - SRTP_ROOM);
+        if (!size || !may_send(j)) continue;
+        if (!j->anchored) j->line_timestamp = next_timestamp(j, now), j->line_at = j->gather_at, j->anchored = true;
+        uint32_t timestamp = j->line_timestamp + (uint32_t)((j->gather_at - j->line_at) / 1000 * j->clock / 1000000);
+        if (j->sent_any && timestamp_after(timestamp, j->last_timestamp) <= 0) timestamp = j->last_timestamp + 1;
+        send_own(j, out, size, j->payload_type, j->mark_next, timestamp, (int)((int64_t)frame * j->clock / ours), now);
+        j->mark_next = false;
+    }
+    memmove(j->gather, j->gather + used, (j->gathered - used) * sizeof *pcm);
+    j->gathered -= used;
+}
+
+/* One frame from the jack or mix that this jack hears: relayed, translated between the two laws, or transcoded. */
+void jack_frame(struct jack *j, struct frame *f) {
+    if (j->dtmf_out.active || (!j->rate && !j->agreed)) return;
+    if (f->packet && !j->rate && f->codec != NO_CODEC) {
+        struct jack *from = (struct jack *)j->now.from;
+        bool laws = f->codec <= PCMA && j->codec <= PCMA;
+        if (f->codec == j->codec || laws) {
+            if (!may_send(j)) return;
+            uint8_t *payload = f->payload;
+            if (f->codec != j->codec) {
+                const uint8_t *table = j->codec == PCMA ? g711_ulaw_to_alaw : g711_alaw_to_ulaw;
+                payload = j->worker->scratch + HEADROOM + RTP_HEADER;
+                for (size_t i = 0; i < f->packet->size; i++) payload[i] = table[f->payload[i]];
+            }
+            relay(j, from, f->packet, payload, j->payload_type, false, f->now);
+            return;
+        }
+    }
+    if (!f->pcm) {
+        if (f->decoder->codec != f->codec) {
+            decoder_close(f->decoder);
+            if (!decoder_open(f->decoder, f->codec)) return;
+        }
+        f->count = decode(f->decoder, f->payload, f->packet->size, j->worker->pcm);
+        f->pcm = j->worker->pcm, f->rate = codec_rate(f->codec);
+    }
+    take_pcm(j, f->pcm, f->count, f->rate, f->at, f->now);
+}
+
+/* --- out: what is pulled, by the jack's own timer ------------------------------------------------------------------- */
+
+static bool pulled(const struct cord *c) {
+    return c->from && (c->from->kind == SOURCE_SAY || c->from->kind == SOURCE_CLIP);
+}
+
+bool cord_ready(const struct cord *c) {
+    return pulled(c) && (c->from->kind == SOURCE_CLIP || ((struct say *)c->from)->queued > 0);
+}
+
+/* The break: from now on the jack hears what was next. */
+void jack_cut(struct jack *j, int64_t now) {
+    struct source *from = j->next.from;
+    if (!from) return;
+    cord_plug(&j->now, from);
+    cord_unplug(&j->next);
+    j->anchored = j->relaying = false, j->mark_next = true;
+    j->gathered = 0, j->gather_end = 0;
+    j->clip_at = 0, j->clip_over = false;
+    jack_schedule(j, now);
+}
+
+/* When the timer must fire next: for a frame, a digit, a PCM party's speech, or the end of a late break. */
+void jack_schedule(struct jack *j, int64_t now) {
+    bool frames = pulled(&j->now) || pulled(&j->next) || j->dtmf_out.active || j->digits[0] || (j->rate && j->spoken_count);
+    int64_t due = INT64_MAX;
+    if (frames) {
+        int64_t period = j->ptime * MILLISECOND;
+        if (j->due <= now - period || j->due > now + period) { /* it was not running: join on to the last packet */
+            int64_t follows = j->last_sent + period;
+            j->due = follows > now && follows <= now + period ? follows : now;
+        }
+        due = j->due;
+    }
+    if (j->next.from && j->next_since + LATE_BREAK_MS * MILLISECOND < due) due = j->next_since + LATE_BREAK_MS * MILLISECOND;
+    if (due == INT64_MAX) timer_clear(j->worker, &j->timer);
+    else timer_set(j->worker, &j->timer, due / MILLISECOND);
+}
+
+static void pull_pcm(struct jack *j, int16_t *pcm, size_t count, int64_t now) { /* for a PCM jack */
+    struct worker *w = j->worker;
+    if (j->now.from->kind == SOURCE_CLIP) {
+        size_t got = clip_pcm((struct clip *)j->now.from, j->rate, count, &j->clip_at, pcm, &j->clip_over);
+        if (got) heard_append(j, pcm, count, now);
+        return;
+    }
+    struct say *s = (struct say *)j->now.from;
+    size_t wanted = count * (size_t)s->rate / (size_t)j->rate;
+    if (!say_pull(s, w->pcm2, wanted)) return;
+    if (j->incoming.from != s->rate || j->incoming.to != j->rate)
+        if (!resampler_open(&j->incoming, s->rate, j->rate)) return;
+    heard_append(j, pcm, resample(&j->incoming, w->pcm2, wanted, pcm), now);
+}
+
+static size_t pull_encoded(struct jack *j, uint8_t *out, size_t samples) {
+    struct worker *w = j->worker;
+    size_t room = DATAGRAM - RTP_HEADER - SRTP_ROOM;
+    if (j->now.from->kind == SOURCE_CLIP)
+        return clip_encoded((struct clip *)j->now.from, j->codec, samples, &j->clip_at, out, room, &j->clip_over);
+    struct say *s = (struct say *)j->now.from;
+    int rate = codec_rate(j->codec);
+    size_t wanted = samples * (size_t)s->rate / (size_t)rate;
+    if (!say_pull(s, w->pcm, wanted)) return 0;
+    if (s->rate == rate) return encode(&j->encoder, w->pcm, samples, out, room);
+    if (j->incoming.from != s->rate || j->incoming.to != rate)
+        if (!resampler_open(&j->incoming, s->rate, rate)) return 0;
+    memset(w->pcm2, 0, samples * sizeof *w->pcm2);
+    resample(&j->incoming, w->pcm, wanted, w->pcm2);
+    return encode(&j->encoder, w->pcm2, samples, out, room);
+}
+
+static void pull(struct jack *j, int64_t now) {
+    struct worker *w = j->worker;
+    if (j->clip_over) return;
+    if (j->rate) {
+        pull_pcm(j, w->pcm, (size_t)j->rate / 1000 * FRAME_MS, now);
+    } else if (j->agreed && j->may_send) {
+        uint8_t *out = w->scratch + HEADROOM + RTP_HEADER;
+        int ms = j->codec == OPUS && j->ptime % 20 && j->ptime != 10 ? FRAME_MS : j->ptime;
+        size_t samples = (size_t)(codec_rate(j->codec) / 1000 * ms), size = pull_encoded(j, out, samples);
+        if (size && may_send(j)) {
+            uint32_t follows = j->last_timestamp + (uint32_t)j->frame, timestamp = next_timestamp(j, now);
+            bool marker = j->mark_next || timestamp != follows;
+            j->mark_next = false;
+            send_own(j, out, size, j->payload_type, marker, timestamp, j->clock / 1000 * ms, now);
+        }
+    }
+    if (j->clip_over) {
+        struct event e = {.kind = EVENT_ENDED, .jack = j->id, .subject = clip_id((struct clip *)j->now.from)};
+        board_tell(w->board, &e);
+    }
+}
+
+/* RFC 4733: a digit is a run of packets with one timestamp; the party's ears pause for it. */
+static void send_digit(struct jack *j, int64_t now) {
+    uint8_t *payload = j->worker->scratch + HEADROOM + RTP_HEADER;
+    bool first;
+    if (!j->dtmf_out.active) {
+        if (now < j->digits_wait) return;
+        char digit = j->digits[0];
+        memmove(j->digits, j->digits + 1, strlen(j->digits));
+        if (digit == 'w' || digit == 'W') {
+            j->digits_wait = now + (digit == 'w' ? SECOND / 2 : SECOND);
+            return;
+        }
+        int64_t total = (int64_t)j->digit_ms * j->clock / 1000;
+        dtmf_start(&j->dtmf_out, dtmf_event(digit), (uint16_t)(total > 65535 ? 65535 : total),
+                   (uint16_t)(j->clock / 1000 * j->ptime));
+        j->dtmf_timestamp = next_timestamp(j, now);
+        j->dtmf_out_count++;
+    }
+    if (!dtmf_next(&j->dtmf_out, payload, &first)) return;
+    j->sequence++, j->sent_any = true;
+    if (may_send(j)) send_packet(j, payload, EVENT_PAYLOAD, j->dtmf_type, first, j->sequence, j->dtmf_timestamp, now);
+    if (j->dtmf_out.active) return;
+    j->last_timestamp = j->dtmf_timestamp, j->frame = j->dtmf_out.total;
+    j->digits_wait = now + j->gap_ms * MILLISECOND;
+    j->anchored = false, j->mark_next = true;
+}
+
+static void speak_pcm(struct jack *j, int64_t now) { /* 20 ms of what a PCM party says */
+    size_t frame = (size_t)j->rate / 1000 * FRAME_MS, ring = (size_t)j->rate;
+    if (j->spoken_count < frame && !j->spoke) { /* the rest of a frame waits one turn for more */
+        j->spoke = true;
+        return;
+    }
+    j->spoke = false;
+    int16_t pcm[HIGHEST_RATE / 1000 * FRAME_MS] = {0};
+    size_t have = j->spoken_count < frame ? j->spoken_count : frame;
+    for (size_t i = 0; i < have; i++) pcm[i] = j->spoken[(j->spoken_start + i) % ring];
+    j->spoken_start = (j->spoken_start + have) % ring, j->spoken_count -= have;
+    int64_t at = j->anchor_at && now - j->anchor_at < 2 * FRAME_MS * MILLISECOND ? j->anchor_at + FRAME_MS * MILLISECOND : now;
+    j->anchor_at = at;
+    struct frame f = {.pcm = pcm, .count = frame, .rate = j->rate, .at = at, .now = now};
+    frame_push(&j->source, &f);
+    if (j->ears) ears_hear(j->ears, j->worker, pcm, frame, j->rate, at, now);
+}
+
+void jack_tick(struct timer *t, int64_t now) {
+    struct jack *j = (struct jack *)((char *)t - offsetof(struct jack, timer));
+    int64_t period = j->ptime * MILLISECOND;
+    if (j->next.from && (now - j->next_since >= LATE_BREAK_MS * MILLISECOND || cord_ready(&j->next)))
+        jack_cut(j, now);
+    if (now >= j->due - MILLISECOND) {
+        if (j->rate && j->spoken_count) speak_pcm(j, now);
+        if (j->dtmf_out.active || j->digits[0]) send_digit(j, now);
+        if (pulled(&j->now) && !j->dtmf_out.active) pull(j, now);
+        j->due += period;
+        if (j->due < now - 3 * period) j->due = now; /* too late to catch up */
+        /* After a switch the next packet may belong up to a frame ahead of the clock; give that back a little at a time. */
+        if (j->sent_any && timestamp_after(j->last_timestamp, clock_stamp(j, now)) > j->clock / 500) j->due += MILLISECOND;
+    }
+    jack_schedule(j, now);
+}
+
+/* --- in: who may be heard ------------------------------------------------------------------------------------------ */
+
+static void unlatch(struct port *p) {
+    struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    p->clean = false;
+    connect(p->fd, &nobody, sizeof nobody);
+}
+
+static void latch(struct jack *j, const struct address *from) {
+    if (!j->mux && !address_same(from, &j->remote) && address_same(&j->remote, &j->told)) { /* RTCP moves along */
+        j->rtcp_remote = *from;
+        j->rtcp_remote.name.v4.sin_port = htons((uint16_t)(ntohs(from->name.v4.sin_port) + 1));
+    }
+    j->remote = *from;
+    j->latched = connect(j->rtp.fd, &from->name.any, from->size) == 0; /* the kernel drops strangers from now on */
+}
+
+/* Another port of the party's host: a NAT's, if it shows several packets of one sender in sequence. */
+static bool proven(struct jack *j, const struct address *from, const struct rtp *p) {
+    bool follows = j->probation_count && address_same(from, &j->probation) && p->ssrc == j->probation_ssrc &&
+                   (uint16_t)(p->sequence - j->probation_sequence - 1) < 3;
+    j->probation_count = follows ? j->probation_count + 1 : 1;
+    j->probation = *from, j->probation_ssrc = p->ssrc, j->probation_sequence = p->sequence;
+    return j->probation_count >= PROBATION_PACKETS;
+}
+
+/* One sender at a time: another SSRC is heard once the first has paused, so that injected packets take no turns. */
+static bool right_stream(struct jack *j, const struct rtp *p, int64_t now) {
+    if (j->have_ssrc && p->ssrc == j->ssrc_in) return true;
+    if (j->have_ssrc) {
+        bool follows = p->ssrc == j->candidate_ssrc && (uint16_t)(p->sequence - j->candidate_sequence - 1) < 3;
+        j->candidate_count = follows ? j->candidate_count + 1 : 1;
+        j->candidate_ssrc = p->ssrc, j->candidate_sequence = p->sequence;
+        if (now - j->last_received < SSRC_HOLD_MS * MILLISECOND || j->candidate_count < SSRC_PROBATION) return false;
+    }
+    if (!j->have_ssrc && j->reception.started && p->ssrc == j->ssrc_in && j->latched) { /* a new offer/answer, same stream */
+        j->have_ssrc = true;
+        return true;
+    }
+    j->have_ssrc = true, j->ssrc_in = p->ssrc, j->epoch++, j->candidate_count = 0;
+    reception_start(&j->reception, p->sequence, j->clock ? j->clock : 8000);
+    j->window = 0, j->anchor_at = 0;
+    j->dtmf_in = (struct dtmf_receiver){0};
+    if (j->reorder) reorder_reset(j->reorder);
+    return true;
+}
+
+static bool duplicate(struct jack *j, uint16_t sequence) { /* the last 64 numbers, as a bit each */
+    int ahead = sequence_after(sequence, (uint16_t)j->reception.highest);
+    if (ahead > 0) {
+        j->window = ahead < 64 ? j->window << ahead | 1 : 1;
+        return false;
+    }
+    if (ahead <= -64) return false;
+    bool seen = j->window >> -ahead & 1;
+    j->window |= 1ull << -ahead;
+    return seen;
+}
+
+/* --- in: what was said --------------------------------------------------------------------------------------------- */
+
+/* When a packet's audio was spoken: its timestamp on our clock, fixed at the stream's first packet. */
+static int64_t spoken_at(struct jack *j, uint32_t timestamp, int clock, int64_t now) {
+    int64_t at = j->anchor_at + ticks_ns(timestamp_after(timestamp, j->anchor_timestamp), clock);
+    if (!j->anchor_at || at > now + SECOND / 5 || at < now - SECOND) at = now;
+    if (at == now || timestamp_after(timestamp, j->anchor_timestamp) > 0) j->anchor_at = at, j->anchor_timestamp = timestamp;
+    return at;
+}
+
+static void hear_in_order(void *to, uint8_t type, uint32_t timestamp, const uint8_t *payload, size_t size) {
+    struct jack *j = to;
+    enum codec codec = (enum codec)j->receive[type & 127];
+    if (codec > OPUS || codec == NO_CODEC || !j->ears) return;
+    if (j->ordered.codec != codec) {
+        decoder_close(&j->ordered);
+        if (!decoder_open(&j->ordered, codec)) return;
+    }
+    int64_t now = now_ns();
+    size_t count = decode(&j->ordered, payload, size, j->worker->pcm);
+    ears_hear(j->ears, j->worker, j->worker->pcm, count, codec_rate(codec), spoken_at(j, timestamp, codec_clock(codec), now), now);
+}
+
+void jack_listen_in_order(struct jack *j) {
+    if (!j->reorder && !j->rate) j->reorder = calloc(1, sizeof *j->reorder);
+}
+
+static void tell_digit(struct jack *j, const struct dtmf_digit *d) {
+    struct event e = {.kind = EVENT_DTMF, .jack = j->id, .number = (int64_t)d->duration * 1000 / j->clock, .text = {d->digit}};
+    j->dtmf_in_count++;
+    board_tell(j->worker->board, &e);
+}
+
+static void hear_packet(struct jack *j, const struct rtp *p, uint8_t *payload, int64_t now) {
+    enum codec codec = (enum codec)j->receive[p->payload_type];
+    if (!j->may_receive) return;
+    if (codec == TELEPHONE_EVENT) {
+        struct dtmf_digit digit;
+        if (p->size < EVENT_PAYLOAD) return;
+        if (dtmf_receive(&j->dtmf_in, p, now / MILLISECOND, &digit)) tell_digit(j, &digit);
+        for (struct cord *c = j->source.listeners; c; c = c->next)
+            if (c == &c->to->now) relay_event(c->to, j, p, payload, now);
+    } else if (codec != COMFORT_NOISE && j->source.listeners) {
+        struct frame f = {.codec = codec, .packet = p, .payload = payload, .decoder = &j->through, .now = now};
+        f.at = spoken_at(j, p->timestamp, codec_clock(codec), now);
+        frame_push(&j->source, &f);
+    }
+    if (j->ears && j->reorder) reorder_put(j->reorder, p, now / MILLISECOND, hear_in_order, j);
+}
+
+static void receive_rtcp(struct jack *j, uint8_t *data, size_t size, int64_t now) {
+    struct report r;
+    if (j->unprotect && !(size = srtcp_unprotect(j->unprotect, data, size))) return;
+    if (!rtcp_read(&r, data, size, j->ssrc_out, now)) return;
+    j->rtcp_in++, j->last_rtcp = now, j->rtcp_seen = true, j->answered = true;
+    if (r.sender) j->sent.last_remote_ntp = r.ntp, j->sent.last_remote_at = now;
+    if (r.about_us) j->remote_lost = r.lost < 0 ? 0 : r.lost;
+    if (r.round_trip_ms >= 0) j->round_trip_ms = r.round_trip_ms;
+}
+
+static void receive(struct jack *j, const struct address *from, uint8_t *data, size_t size, int64_t now) {
+    struct rtp p;
+    if (!j->agreed || !j->remote.size || (from && !address_same_host(from, &j->remote))) {
+        j->rejected++;
+        return;
+    }
+    if (looks_like_rtcp(data, size)) {
+        receive_rtcp(j, data, size, now);
+        return;
+    }
+    if (j->unprotect && !(size = srtp_unprotect(j->unprotect, data, size))) {
+        j->malformed++;
+        return;
+    }
+    if (!rtp_parse(&p, data, size)) {
+        j->malformed++;
+        return;
+    }
+    bool named = !from || address_same(from, &j->remote);
+    if ((!named && (j->latched || !proven(j, from, &p))) || !right_stream(j, &p, now)) {
+        j->rejected++;
+        return;
+    }
+    if (!j->receive[p.payload_type]) {
+        j->malformed++;
+        return;
+    }
+    if (!j->latched) latch(j, from);
+    j->answered = true, j->unanswered = 0, j->silent_told = false;
+    if (!j->latch_told) {
+        struct event e = {.kind = EVENT_LATCHED, .jack = j->id};
+        e.port = address_text(&j->remote, e.text);
+        j->latch_told = true;
+        board_tell(j->worker->board, &e);
+    }
+    if (!j->first_received) j->first_received = now;
+    j->last_received = now;
+    if (duplicate(j, p.sequence)) {
+        j->duplicates++;
+        return;
+    }
+    j->reordered += !reception_count(&j->reception, p.sequence, p.timestamp, now);
+    j->packets_in++, j->octets_in += p.size, j->worker->packets_in++;
+    hear_packet(j, &p, (uint8_t *)p.payload, now);
+}
+
+/* One datagram a wake-up: epoll comes back for more after everybody else had a turn, so a flood delays nobody. */
+void jack_readable(struct jack *j, struct port *port, int64_t now) {
+    uint8_t *data = j->worker->datagram + HEADROOM;
+    if (j->closed) return;
+    if (port->clean) {
+        ssize_t size = recv(port->fd, data, DATAGRAM, 0);
+        if (size > 0) receive(j, NULL, data, (size_t)size, now);
+        return;
+    }
+    for (int turns = 0; turns < 16; turns++) { /* strangers may still wait from before the latch */
+        struct address from = {.size = sizeof from.name};
+        ssize_t size = recvfrom(port->fd, data, DATAGRAM, 0, &from.name.any, &from.size);
+        if (size < 0) {
+            port->clean = errno == EAGAIN && j->latched && !port->rtcp;
+            return;
+        }
+        if (!port->rtcp) receive(j, &from, data, (size_t)size, now);
+        else if (j->agreed && address_same_host(&from, &j->remote)) receive_rtcp(j, data, (size_t)size, now);
+    }
+}
+
+/* --- offer/answer, and what happens now and then ------------------------------------------------------------------- */
+
+static void set_keys(struct jack *j, const struct terms *t) {
+    enum srtp_suite suite = (enum srtp_suite)t->suite;
+    if (!srtp_same(j->protect, suite, t->send_key)) { /* unchanged keys keep their roll-over counters */
+        srtp_close(j->protect);
+        j->protect = srtp_open(suite, t->send_key);
+    }
+    if (!srtp_same(j->unprotect, suite, t->receive_key)) {
+        srtp_close(j->unprotect);
+        j->unprotect = srtp_open(suite, t->receive_key);
+    }
+    j->suite = t->suite;
+}
+
+static void set_codec(struct jack *j, enum codec codec, int64_t now) {
+    int clock = codec_clock(codec);
+    if (j->codec == codec) return;
+    encoder_close(&j->encoder);
+    encoder_open(&j->encoder, codec);
+    if (j->clock_start && clock != j->clock) { /* timestamps go on from the last one at another pace */
+        j->base_timestamp = j->last_timestamp + (uint32_t)j->frame;
+        j->clock_start = now;
+        j->last_timestamp = j->base_timestamp, j->frame = 0;
+    }
+    j->codec = codec, j->clock = clock;
+    j->anchored = j->relaying = false, j->mark_next = true, j->gathered = 0;
+    say_convert(&j->say, codec_rate(codec));
+    for (struct cord *c = &j->now;; c = &j->next) {
+        if (c->from && c->from->kind == SOURCE_CLIP) clip_prepare((struct clip *)c->from, codec, codec_rate(codec));
+        if (c == &j->next) break;
+    }
+}
+
+void jack_apply(struct jack *j, const struct terms *t, int64_t now) {
+    struct address told;
+    address_parse(&told, t->host, t->port);
+    bool nowhere = !t->port || !strcmp(t->host, "0.0.0.0") || !strcmp(t->host, "::");
+    if (!j->agreed || !address_same(&told, &j->told) || nowhere) {
+        if (j->latched) unlatch(&j->rtp);
+        j->told = told;
+        j->remote = nowhere ? (struct address){0} : told;
+        j->latched = j->answered = false, j->unanswered = 0, j->probation_count = 0, j->first_sent = 0;
+        j->rtcp_remote = j->remote;
+        if (!nowhere) j->rtcp_remote.name.v4.sin_port = htons((uint16_t)(t->port + 1)); /* RFC 3550 §11 */
+    }
+    if (!nowhere && t->rtcp_host) address_parse(&j->rtcp_remote, t->rtcp_host, t->rtcp_port);
+    j->mux = t->rtcp_mux;
+    set_codec(j, (enum codec)t->send_codec, now);
+    memcpy(j->receive, t->receive, sizeof j->receive);
+    j->payload_type = (uint8_t)t->send, j->dtmf_type = t->dtmf, j->ptime = t->ptime;
+    j->may_send = t->direction & SENDONLY, j->may_receive = t->direction & RECVONLY;
+    if (j->dtmf_type < 0) j->digits[0] = 0, j->dtmf_out.active = false;
+    set_keys(j, t);
+    j->agreed = true, j->agreed_at = now, j->have_ssrc = false, j->latch_told = j->rtcp_seen = j->silent_told = false;
+    j->largest_gap_ms = 0;
+    if (!j->next_report) j->next_report = now + 2 * SECOND + j->id % 64 * 40 * MILLISECOND;
+    jack_schedule(j, now);
+}
+
+void jack_report(struct jack *j, int64_t now, bool bye) {
+    uint8_t packet[RTCP_LARGEST + SRTP_ROOM + 4];
+    char name[80];
+    if (!j->agreed || !j->rtcp_remote.size || (!j->answered && j->rtcp_out) || (bye && !j->sent_any)) return;
+    snprintf(name, sizeof name, "%.40s-%08x", j->worker->board->name, j->base_timestamp);
+    bool sending = j->sent.packets > 0;
+    size_t size = rtcp_write(packet, j->ssrc_out, &j->sent, sending ? clock_stamp(j, now) : 0, sending, j->ssrc_in, &j->reception,
+                             j->have_ssrc && j->reception.received, name, bye, now);
+    if (j->protect) size = srtcp_protect(j->protect, packet, size);
+    const struct address *to = j->mux ? &j->remote : &j->rtcp_remote;
+    if (size && sendto(j->mux ? j->rtp.fd : j->rtcp.fd, packet, size, 0, &to->name.any, to->size) > 0) j->rtcp_out++;
+}
+
+void jack_housekeeping(struct jack *j, int64_t now) {
+    struct dtmf_digit digit;
+    if (dtmf_expire(&j->dtmf_in, now / MILLISECOND, &digit)) tell_digit(j, &digit);
+    if (j->reorder && j->ears) reorder_expire(j->reorder, now / MILLISECOND, hear_in_order, j);
+    for (struct ear *e = j->ears; e; e = e->next) e->hear(e, NULL, 0, 0, now); /* a pause is told as nothing */
+    if (!j->agreed || j->rate) return;
+    int64_t since = j->last_received > j->agreed_at ? j->last_received : j->agreed_at;
+    if (j->may_receive && j->silent_after && !j->silent_told && now - since > j->silent_after) {
+        struct event e = {.kind = EVENT_SILENT, .jack = j->id, .seconds = (double)(now - since) / SECOND};
+        j->silent_told = true;
+        board_tell(j->worker->board, &e);
+    }
+    if (now >= j->next_report) { /* RFC 3550 §6.2: five seconds, give or take half */
+        jack_report(j, now, false);
+        j->next_report = now + 5 * SECOND / 2 + (int64_t)((j->ssrc_out ^ (uint32_t)now) % 5000) * MILLISECOND;
+    }
+}
