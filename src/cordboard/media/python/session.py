@@ -265,6 +265,9 @@ class Session(PacketSource, Ear):
             return False  # it waits for the first negotiation, and for the end of each key
         payload = player.pull_encoded(terms.codec, tick)
         if payload is None:
+            if self._made:  # the last words, where a packet holds more than a frame
+                size = terms.ptime * RATE // 1000
+                self._play(g711.SILENCE[terms.codec] * (size - len(self._made)), terms, now)
             self._streaming = False
             return False
         if self._sends():
@@ -279,13 +282,14 @@ class Session(PacketSource, Ear):
     def _play(self, payload: bytes, terms: Terms, now: float) -> None:
         clock = self._clocks.position(now)
         sequence = self._sequence
-        ahead = 0
-        if self._streaming and sequence.last is not None:
-            at = sequence.last + sequence.length
-            ahead = at + len(self._made) - clock
-        if not self._streaming or not -FRAME <= ahead <= FRAME:
-            self._streaming, self._made, at = False, b"", sequence.start(clock)
         if not self._made:
+            at = sequence.start(clock)
+            if self._streaming and sequence.last is not None:
+                following = sequence.last + sequence.length
+                if abs(following - clock) <= FRAME:
+                    at = following
+                else:
+                    self._streaming = False
             self._made_at = at
         self._made += payload
         size = terms.ptime * RATE // 1000

@@ -10,10 +10,12 @@ from cordboard.media.python.rtp import distance32
 
 RATE = 8000
 FRAME = 160
+HALF = FRAME // 2
 _AHEAD_LIMIT = 1600
 _BEHIND_LIMIT = RATE
 _DRIFT_WINDOW = 100  # packets
 _DRIFT_LIMIT = FRAME // 2
+_EARLY_PACKETS = 5  # the network delays, it does not hasten: our first packet of the source was late
 
 
 class Placement:
@@ -25,6 +27,7 @@ class Placement:
         self._offset = 0
         self._least: int | None = None
         self._seen = 0
+        self._early = 0
 
     def place(self, timestamp: int, clock: int) -> int:
         """The position of an audio packet that arrives at `clock`."""
@@ -39,7 +42,12 @@ class Placement:
         if not -_AHEAD_LIMIT <= late <= _BEHIND_LIMIT:  # the source has set its timestamps anew
             self._timestamp, self._unwrapped = timestamp, unwrapped
             self._offset += late
-            self._least, self._seen = None, 0
+            self._least, self._seen, self._early = None, 0, 0
+            return clock
+        self._early = self._early + 1 if late < -FRAME else 0
+        if self._early >= _EARLY_PACKETS:
+            self._offset += late
+            self._least, self._seen, self._early = None, 0, 0
             return clock
         self._least = late if self._least is None else min(self._least, late)
         self._seen += 1
@@ -79,17 +87,17 @@ class Sequence:
     def start(self, clock: int) -> int:
         """Where the next packet belongs after a switch or a pause: right behind the last one, but on the clock.
 
-        Switching between sources out of phase sends up to a frame more than real time each round; so what would lie
-        more than a frame ahead of the clock is put back on the clock.
+        Sources out of phase send up to a frame more than real time at each round of switches. Half a frame on both
+        sides of the clock takes that up; what would lie further ahead is put back, since a gap would be heard.
         """
         if self.last is None:
             return clock
         natural = self.last + self.length
-        if natural < clock:
+        if natural < clock - HALF:
             return clock
-        if natural <= clock + FRAME:
+        if natural <= clock + HALF:
             return natural
-        return max(self.last + 1, clock)
+        return max(self.last + 1, clock - HALF)
 
     def own(self, at: int, length: int) -> int:
         """Number a packet that we make ourselves."""
