@@ -6,6 +6,7 @@ leaves nothing behind.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from zlib import crc32
 
 from cordboard.sip.core import Core
@@ -14,10 +15,12 @@ from cordboard.sip.errors import ParseError, RequestParts
 from cordboard.sip.events import IncomingCall, Trace
 from cordboard.sip.flow import Close, Flow
 from cordboard.sip.framing import StreamFramer
+from cordboard.sip.headers import canonical
 from cordboard.sip.invite_server import IncomingSession
 from cordboard.sip.message import Request, Response, check_message, parse_message, response_to
 from cordboard.sip.session import Phase, Session
 from cordboard.sip.transaction_tables import Input, State
+from cordboard.sip.transactions import ServerKey
 from cordboard.sip.via import Via
 
 _OUTSIDE_DIALOG = frozenset(("INVITE", "OPTIONS"))
@@ -171,7 +174,8 @@ class Receiver:
         if method == "ACK":
             self._ack(request, now)
             return
-        known = transactions.server_for(request, method)
+        key = transactions.key(request, method)
+        known = transactions.servers.get(key)
         if known is not None:
             self._session = known.session
             known.feed(Input.REQUEST, now, request)
@@ -184,9 +188,9 @@ class Receiver:
         if not self._acceptable(request, flow):
             return
         if request.to.tag is not None:
-            self._in_dialog(request, flow, now)
+            self._in_dialog(request, key, flow, now)
         elif method == "INVITE":
-            self._invite(request, flow, now)
+            self._invite(request, key, flow, now)
         elif method == "OPTIONS":
             self._options(request, flow)
         elif method == "REFER":
@@ -204,7 +208,6 @@ class Receiver:
         dialog = self._dialog_of(request)
         if dialog is not None:
             self._session = dialog.session.id
-            check_message(request)
             dialog.session.receive_ack(request, now)
 
     def _cancel(self, request: Request, flow: Flow, now: float) -> None:
@@ -256,7 +259,7 @@ class Receiver:
                 return False
         return True
 
-    def _in_dialog(self, request: Request, flow: Flow, now: float) -> None:
+    def _in_dialog(self, request: Request, key: ServerKey, flow: Flow, now: float) -> None:
         core = self._core
         dialog = self._dialog_of(request)
         if dialog is None:
@@ -272,13 +275,13 @@ class Receiver:
             return
         dialog.seen_from(flow)
         transaction = core.transactions.server(
-            request, core.transport.response_flow(request.via, flow), stamped(request, flow)
+            request, key, core.transport.response_flow(request.via, flow), stamped(request, flow)
         )
         transaction.session = session.id
         transaction.user = session
         session.receive(dialog, transaction, request, now)
 
-    def _invite(self, request: Request, flow: Flow, now: float) -> None:
+    def _invite(self, request: Request, key: ServerKey, flow: Flow, now: float) -> None:
         core = self._core
         config = core.config
         if core.draining or len(core.sessions) >= config.maximum_sessions or core.transactions.full:
@@ -308,7 +311,7 @@ class Receiver:
                 self._refuse(request, flow, 486)
                 return
         transaction = core.transactions.server(
-            request, core.transport.response_flow(request.via, flow), stamped(request, flow)
+            request, key, core.transport.response_flow(request.via, flow), stamped(request, flow)
         )
         session = IncomingSession(core, core.identifiers.tag(), transaction, flow)
         session.replaces = replaced
@@ -360,13 +363,25 @@ def stamped(request: Request, flow: Flow) -> tuple[str, ...]:
     return tuple(values)
 
 
+_FEATURES: dict[str, Callable[[Request | Response], object]] = {
+    "session-expires": lambda message: message.session_expires,
+    "rack": lambda message: message.rack,
+    "rseq": lambda message: message.rseq,
+    "event": lambda message: message.event,
+    "subscription-state": lambda message: message.subscription_state,
+    "replaces": lambda message: message.replaces,
+    "refer-to": lambda message: message.refer_to,
+    "referred-by": lambda message: message.referred_by,
+    "reason": lambda message: message.reasons,
+}
+
+
 def _read_features(message: Request | Response) -> None:
     """Read the headers that usages rely on later, so that a fault shows now."""
-    headers = message.headers
-    _ = message.session_expires, message.rack, message.rseq, message.event, message.subscription_state
-    _ = message.replaces, message.refer_to, message.referred_by
-    if "Reason" in headers:
-        _ = message.reasons
+    for name, _ in message.headers.items():
+        read = _FEATURES.get(canonical(name))
+        if read is not None:
+            read(message)
 
 
 def _drop_unreadable(response: Response) -> None:

@@ -26,7 +26,7 @@ from cordboard.sip.transaction_tables import (
 )
 from cordboard.sip.transport import Transport
 
-ServerKey = tuple[str, ...]
+ServerKey = tuple[str | int | None, ...]
 MergeKey = tuple[str | None, str, int, str]
 
 
@@ -331,7 +331,7 @@ class Transactions:
         """
         via = request.via
         if via.has_magic_cookie:
-            return (via.branch or "", via.host.lower(), str(via.port or ""), method)
+            return (via.branch or "", via.host.lower(), via.port, method)
         return (
             "2543",
             request.uri_text,
@@ -346,9 +346,8 @@ class Transactions:
         """The transaction that this request (ACK and CANCEL: ``method`` INVITE) belongs to."""
         return self.servers.get(self.key(request, method))
 
-    def server(self, request: Request, flow: Flow, vias: tuple[str, ...]) -> ServerTransaction:
+    def server(self, request: Request, key: ServerKey, flow: Flow, vias: tuple[str, ...]) -> ServerTransaction:
         """A new transaction for a request that matched none."""
-        key = self.key(request, request.method)
         transaction = ServerTransaction(self, request, key, flow, vias)
         self.servers[key] = transaction
         if request.to.tag is None:
