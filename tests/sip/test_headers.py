@@ -132,7 +132,7 @@ def test_a_length_of_any_spelling_is_replaced() -> None:
         assert parse_message(wire).serialize().endswith(b"SIP/2.0\r\nContent-Length: 2\r\n\r\nbo")
 
 
-# --- typed values -------------------------------------------------------------------------------------------------------
+# --- typed values -----------------------------------------------------------------------------------------------------
 
 ROUND_TRIPS: list[tuple[Callable[[str], object], str]] = [
     (CSeq.parse, "314159 INVITE"),

@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent / "torture"
 ACCEPT = 0
 """Well-formed: parser and check take it. What upper layers then do is told behind it."""
 
-# name -> (section of RFC 4475, verdict: ACCEPT or the status that the fault earns, field at fault, whether it can be told)
+# name -> (section of RFC 4475, ACCEPT or the status that the fault earns, the field at fault)
 VERDICTS: dict[str, tuple[str, int, str]] = {
     "wsinv": ("3.1.1.1", ACCEPT, ""),
     "intmeth": ("3.1.1.2", ACCEPT, ""),  # the method is unknown: 405 or 501 above
@@ -269,7 +269,8 @@ def test_rfc_5118_4_6_to_4_9_addresses_in_session_descriptions() -> None:
 def test_rfc_5118_4_7_both_families_in_one_message() -> None:
     text = IPV6.format(method="BYE", uri="sip:user@host.example.net", received="").replace(
         "Via: SIP/2.0/UDP [2001:db8::9:1];branch=z9hG4bKas3-111",
-        "Via: SIP/2.0/UDP [2001:db8::9:1]:6050;branch=z9hG4bKas3-111\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKjhja8781",
+        "Via: SIP/2.0/UDP [2001:db8::9:1]:6050;branch=z9hG4bKas3-111\n"
+        "Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKjhja8781",
     )
     message = parse_message(text.replace("\n", "\r\n").encode())
     check_message(message)

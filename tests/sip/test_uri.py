@@ -144,7 +144,7 @@ def test_no_part_of_a_uri_can_break_its_line(bad: str) -> None:
         escape_user(bad)
 
 
-# --- addresses ----------------------------------------------------------------------------------------------------------
+# --- addresses --------------------------------------------------------------------------------------------------------
 
 
 def test_name_addr_and_addr_spec() -> None:
@@ -215,7 +215,7 @@ def test_refer_to_without_brackets_is_ambiguous_and_the_uri_gets_its_own_paramet
     assert with_question.parameters.get("method") == "INVITE"
 
 
-# --- properties ----------------------------------------------------------------------------------------------------------
+# --- properties -------------------------------------------------------------------------------------------------------
 
 words = st.text(UNRESERVED, min_size=1, max_size=12)
 hosts = st.one_of(
