@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -77,10 +78,10 @@ class Stage:
             chance=random.Random(7),
             threaded=False,
         )
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._due: list[tuple[float, int, Callable[[], object]]] = []
         self._order = 0
 
-    def at(self, seconds: float, action: Callable[[], None]) -> None:
+    def at(self, seconds: float, action: Callable[[], object]) -> None:
         """Do something `seconds` from now, in virtual time."""
         self._order += 1
         self._due.append((self.now + seconds, self._order, action))
@@ -216,7 +217,7 @@ def assert_continuous(sent: list[Sent], gaps: bool = False) -> None:
     """One SSRC, numbers without gap or repeat, timestamps that rise and stay within a frame of the clock."""
     assert len({each.packet.ssrc for each in sent}) == 1
     first = sent[0]
-    for before, after in zip(sent, sent[1:], strict=False):
+    for before, after in itertools.pairwise(sent):
         assert (after.packet.sequence - before.packet.sequence) & 0xFFFF == 1
         assert rtp.distance32(after.packet.timestamp, before.packet.timestamp) > 0
     for each in sent:

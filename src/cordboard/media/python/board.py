@@ -223,10 +223,10 @@ class PythonBoard:
             self.settings.silent_after,
         )
         say = PythonSay(self.settings.say_limit, voice.marked)
-        jack = PythonJack(self, id, session, say, (self.settings.ip, pair.port))
+        jack = self.holders[id] = PythonJack(self, id, session, say, (self.settings.ip, pair.port))
 
         def add() -> None:
-            self.holders[id], self._sessions[id], self._pairs[id] = jack, session, pair
+            self._sessions[id], self._pairs[id] = session, pair
             if self._thread is not None:
                 self._selector.register(pair.rtp, selectors.EVENT_READ, session.datagram)
                 self._selector.register(pair.rtcp, selectors.EVENT_READ, session.report)
@@ -241,10 +241,11 @@ class PythonBoard:
         id = next(self._ids)
         voice = _Voice(self, id)
         party = PcmParty(rate, self, voice)
-        jack = PythonPcmJack(self, id, party, PythonSay(self.settings.say_limit, voice.marked))
+        say = PythonSay(self.settings.say_limit, voice.marked)
+        jack = self.holders[id] = PythonPcmJack(self, id, party, say)
 
         def add() -> None:
-            self.holders[id], self._parties[id] = jack, party
+            self._parties[id] = party
 
         self.submit(add)
         return jack
