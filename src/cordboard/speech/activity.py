@@ -34,7 +34,7 @@ class EnergyActivity:
 
     `open_db` over the floor for `open_frames` frames opens the gate, below `close_db` over the floor for
     `close_frames` frames closes it. The floor falls at once and rises slowly, and is never taken to be
-    louder than `loudest_floor`, so that long speech does not become the floor. `quietest` is the level below which nothing is speech.
+    louder than `loudest_floor`, so that long speech does not become the floor. Below `quietest` nothing is speech.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class SileroActivity:
         self._samples = np.concatenate((self._samples, _scaled(frame)))
         while self._samples.size >= self._window:
             window, self._samples = self._samples[: self._window], self._samples[self._window :]
-            self._judge(float(self._model.process(memoryview(np.ascontiguousarray(window)).cast("B").cast("f"))))
+            self._judge(float(self._model.process(window.tobytes())))
         return self._active
 
     def _judge(self, probability: float) -> None:

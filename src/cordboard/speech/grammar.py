@@ -24,6 +24,9 @@ MAX_DEPTH = 8
 ENOUGH = 0.7
 """A phrase stays when at least this share of its words is in the dictionary."""
 
+FILLER_PREFIX = "+"
+"""First character of a decoder's own words that stand for sounds; no phrase can contain it."""
+
 _TOKEN = re.compile(r"[a-z0-9']+|[\[\]()|]")
 _SPACE = re.compile(r"\s+")
 
@@ -190,6 +193,11 @@ class Compiled:
     dropped: tuple[str, ...]
     _matchers: tuple[tuple[str | None, re.Pattern[str]], ...]
 
+    def spoken(self, heard: str) -> str:
+        """What a decoder heard, as text: nothing where it needed the filler to explain the sound."""
+        words = heard.split()
+        return "" if any(word.startswith(FILLER_PREFIX) for word in words) else " ".join(words)
+
     def intent(self, text: str) -> str | None:
         """The first intent that has `text` among its phrases; None for a competing phrase or no phrase."""
         sentence = " ".join(text.split()) + " "
@@ -200,12 +208,12 @@ class Compiled:
 
 
 def compile_grammar(
-    grammar: Grammar, known: Callable[[str], bool], *, filler: str | None = None, intent_weight: float = 1.0
+    grammar: Grammar, known: Callable[[str], bool], *, filler: str | None = None, filler_weight: float = 1.0
 ) -> Compiled:
     """Writes the whole grammar as one JSGF text with a public rule ``<utterance>``.
 
-    `filler` is a JSGF expansion that stands for any other speech; `intent_weight` weighs the intents'
-    phrases against the competing ones. Raises GrammarError.
+    `filler` is a JSGF expansion that stands for any other speech, `filler_weight` its weight against one
+    phrase. Raises GrammarError.
     """
     total = sum(len(phrases) for phrases in grammar.intents.values()) + len(grammar.competing)
     if total > MAX_PHRASES:
@@ -217,11 +225,11 @@ def compile_grammar(
         kept = _kept(phrases, known, dropped)
         if kept:
             matchers.append((intent, re.compile("|".join(pattern(node) for node in kept))))
-            branches.extend(f"/{intent_weight:g}/ {jsgf(node)}" for node in kept)
+            branches.extend(f"/1/ {jsgf(node)}" for node in kept)
     competing = _kept(grammar.competing, known, dropped)
     branches.extend(f"/1/ {jsgf(node)}" for node in competing)
     if filler is not None:
-        branches.append(f"/1/ {filler}")
+        branches.append(f"/{filler_weight:g}/ {filler}")
     text = "#JSGF V1.0;\ngrammar calls;\npublic <utterance> = " + "\n  | ".join(branches) + ";\n"
     return Compiled(text if branches else "", tuple(dropped), tuple(matchers))
 
