@@ -38,7 +38,7 @@ class Recorder:
         self._actions: dict[str, ExecutedAction] = {}
         self._open: set[str] = set()
 
-    def __call__(self, report: Report) -> None:  # noqa: C901 - one arm for each report
+    def __call__(self, report: Report) -> None:
         sink = self._sink
         match report:
             case calls.CallOpened():

@@ -1,0 +1,1 @@
+"""Benchmarks: figures that README and docs quote come from here."""

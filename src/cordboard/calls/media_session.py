@@ -1,0 +1,106 @@
+"""The media of one leg: its offers and answers (RFC 3264), and what they mean for its jack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cordboard.calls.errors import MediaNegotiationError
+from cordboard.media import MediaError
+from cordboard.sdp import Codec, LocalMedia, Negotiated, SdpError, SessionDescription, accept, answer, offer
+
+if TYPE_CHECKING:
+    from cordboard.media import Jack
+
+
+class MediaSession:
+    """``prefer`` is the codec that the other leg sends: a shared one goes first, so that a bridge need not transcode."""
+
+    def __init__(
+        self, address: str, codecs: Sequence[Codec], *, session_id: int = 1, prefer: Codec | None = None
+    ) -> None:
+        ordered = tuple(codecs)
+        if prefer is not None:
+            ordered = (
+                *(codec for codec in ordered if codec.key == prefer.key),
+                *(codec for codec in ordered if codec.key != prefer.key),
+            )
+        self._local = LocalMedia(address, 0, ordered, session_id=session_id)
+        self._prefer = (prefer,) if prefer is not None else ()
+        self._sent: SessionDescription | None = None
+        self._offered: SessionDescription | None = None
+        self.negotiated: Negotiated | None = None
+
+    @property
+    def agreed(self) -> bool:
+        """Whether an offer/answer has been completed."""
+        return self.negotiated is not None
+
+    @property
+    def held(self) -> bool:
+        """Whether the far end does not want to hear us."""
+        return self.negotiated is not None and self.negotiated.held
+
+    @property
+    def sending(self) -> Codec | None:
+        """The codec that we send."""
+        return self.negotiated.send_codec if self.negotiated is not None else None
+
+    @property
+    def local_description(self) -> bytes:
+        """What we said last, offer or answer."""
+        return b"" if self._sent is None else str(self._sent).encode()
+
+    def new_offer(self, port: int | None = None) -> bytes:
+        """Our offer; ``port`` is the jack's where this is the first description."""
+        if port is not None:
+            self._local = replace(self._local, port=port)
+        self._offered = self._sent = offer(self._local, self._sent)
+        return self.local_description
+
+    def take_offer(self, body: bytes, port: int | None = None) -> bytes:
+        """Our answer to the peer's offer. Raises MediaNegotiationError (400, 488)."""
+        if port is not None:
+            self._local = replace(self._local, port=port)
+        try:
+            description, self.negotiated = answer(
+                SessionDescription.parse(body), self._local, prefer=self._prefer, previous=self._sent
+            )
+        except SdpError as error:
+            raise MediaNegotiationError(error.rule, error.status) from error
+        self._sent = description
+        self._offered = None
+        return self.local_description
+
+    def take_answer(self, body: bytes) -> bool:
+        """Apply the peer's answer to our offer; whether it changed anything. Raises MediaNegotiationError."""
+        if self._offered is None:
+            return False
+        try:
+            negotiated = accept(SessionDescription.parse(body), self._local, self._offered)
+        except SdpError as error:
+            raise MediaNegotiationError(error.rule, error.status) from error
+        changed = negotiated != self.negotiated
+        self.negotiated = negotiated
+        return changed
+
+    def apply(self, jack: Jack) -> None:
+        """Tell the jack what was agreed. Raises MediaNegotiationError (488) where the engine cannot do it."""
+        agreed = self.negotiated
+        if agreed is None:
+            return
+        try:
+            jack.negotiated(
+                receive=agreed.receive,
+                send=agreed.send,
+                remote=agreed.remote,
+                ptime=agreed.ptime,
+                direction=agreed.direction,
+                dtmf=agreed.dtmf,
+                send_codec=agreed.send_codec,
+                rtcp=agreed.rtcp,
+                rtcp_mux=agreed.rtcp_mux,
+            )
+        except (MediaError, ValueError) as error:
+            raise MediaNegotiationError(str(error)) from error

@@ -1,0 +1,251 @@
+"""The user agent: signalling and media of one node, handed out as legs.
+
+It owns no decisions. Events of the core and of the board are given to the leg that they belong to, in the order in
+which they happened and never from within each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import structlog
+
+from cordboard.calls.errors import MediaNegotiationError
+from cordboard.calls.events import CallEventSink, SipSeen
+from cordboard.calls.leg import HeaderList, Leg, LegEvent
+from cordboard.calls.media_session import MediaSession
+from cordboard.calls.reaper import LegReaper
+from cordboard.media import Recorded
+from cordboard.sip import events as sip
+from cordboard.sip.address import Address
+from cordboard.sip.config import Credentials, EndpointConfig
+from cordboard.sip.endpoint import Endpoint
+from cordboard.sip.uri import Uri
+from cordboard.wire import RandomIdentifiers, SipShell
+
+if TYPE_CHECKING:
+    from cordboard.media import Board, Jack
+    from cordboard.sdp import Codec
+
+log = structlog.get_logger(__name__)
+
+FrameListener = Callable[[memoryview], None]
+"""Receives 320 samples (20 ms at 16 kHz, native int16) of one leg."""
+
+_UNCLAIMED_CALLS = 256
+_UNCLAIMED_MESSAGES = 16
+
+
+class UserAgent:
+    """``media_address`` is written into session descriptions; ``codecs`` are offered in this order."""
+
+    def __init__(
+        self,
+        config: EndpointConfig,
+        listeners: Sequence[str],
+        board: Board,
+        *,
+        media_address: str,
+        codecs: Sequence[Codec],
+        sink: CallEventSink,
+        reap_after: float,
+    ) -> None:
+        identifiers = RandomIdentifiers()
+        self.shell = SipShell(Endpoint(config, identifiers), listeners, self._from_core)
+        self.board = board
+        self.media_address = media_address
+        self.codecs = tuple(codecs)
+        self.sink = sink
+        self.reaper = LegReaper(reap_after)
+        self.on_incoming: Callable[[sip.IncomingCall], None] | None = None
+        self._new_session = identifiers.tag
+        self._session_ids = itertools.count(1)
+        self._legs: dict[str, Leg] = {}
+        self._jacks: dict[int, Leg] = {}
+        self._listeners: dict[int, FrameListener] = {}
+        self._unclaimed: OrderedDict[str, list[sip.Trace]] = OrderedDict()
+        self._queue: deque[sip.Event] = deque()
+        self._dispatching = False
+
+    async def start(self) -> None:
+        """Bind the listeners and listen to the board. Raises `wire.ListenerError`."""
+        await self.shell.start()
+        asyncio.get_running_loop().add_reader(self.board.fileno(), self._from_board)
+
+    async def close(self) -> None:
+        """Stop listening, at once; every leg must have been taken by the reaper."""
+        asyncio.get_running_loop().remove_reader(self.board.fileno())
+        self.reaper.close()
+        await self.shell.close()
+
+    @property
+    def legs(self) -> int:
+        """How many legs are alive or remembered."""
+        return len(self._legs)
+
+    # Legs -----------------------------------------------------------------------------------------------------------
+
+    def receive(self, call: sip.IncomingCall, *, call_id: str, name: str) -> Leg:
+        """The leg of an INVITE, with media agreed on but nothing answered. Raises MediaNegotiationError (488)."""
+        media = MediaSession(self.media_address, self.codecs, session_id=next(self._session_ids))
+        jack = self.board.jack()
+        try:
+            if call.offer is None:
+                media.new_offer(jack.port)
+            else:
+                media.take_offer(call.offer, jack.port)
+        except MediaNegotiationError:
+            jack.close()
+            raise
+        leg = Leg(self, call_id=call_id, name=name, session=call.session, jack=jack, media=media, request=call.request)
+        self._enter(leg)
+        if call.offer is not None:
+            media.apply(jack)
+        return leg
+
+    def dial(
+        self,
+        target: Uri,
+        *,
+        call_id: str,
+        name: str,
+        from_: Address,
+        headers: HeaderList = (),
+        beside: Leg | None = None,
+        next_hop: Uri | None = None,
+        credentials: Credentials | None = None,
+        ring_timeout: float | None = None,
+        subscriber: Callable[[LegEvent], None] | None = None,
+    ) -> Leg:
+        """Send an INVITE; ``subscriber`` is told what becomes of it.
+
+        ``beside`` is the leg that it may be bridged to: its codec is offered first and its thread relays both.
+        Raises `sip.errors.HeaderInjectionError` before anything is sent.
+        """
+        jack = self.board.jack(beside=beside.jack if beside is not None else None)
+        prefer = beside.media.sending if beside is not None else None
+        media = MediaSession(self.media_address, self.codecs, session_id=next(self._session_ids), prefer=prefer)
+        offer = media.new_offer(jack.port)
+        leg = Leg(self, call_id=call_id, name=name, session=self._new_session(), jack=jack, media=media)
+        leg.state = "dialing"
+        if subscriber is not None:
+            leg.subscribe(subscriber)
+        leg.traced = True
+        self._enter(leg)
+        try:
+            self.shell.run(
+                lambda core, now: core.invite(
+                    target,
+                    from_=from_,
+                    headers=headers,
+                    body=offer,
+                    next_hop=next_hop,
+                    credentials=credentials,
+                    timeout=ring_timeout,
+                    session=leg.session,
+                    now=now,
+                )
+            )
+        except Exception:
+            leg.state = "over"
+            self._legs.pop(leg.session, None)
+            leg.release()
+            raise
+        return leg
+
+    def refuse(self, call: sip.IncomingCall, status: int, reason: str = "", headers: HeaderList = ()) -> None:
+        """Refuse an INVITE that never became a leg."""
+        self.shell.run(lambda core, now: core.reject(call.session, status, reason, headers, now=now))
+
+    def claim_traces(self, leg: Leg) -> None:
+        """From here on the leg's messages are reported; those that came before its call was opened, first."""
+        leg.traced = True
+        sip_call_id = leg.request.call_id if leg.request is not None else ""
+        for trace in self._unclaimed.pop(sip_call_id, ()):
+            self.sink(SipSeen(leg.call_id, leg.name, trace))
+
+    def listen(self, leg: Leg, listener: FrameListener) -> Callable[[], None]:
+        """Hear what this leg says, 20 ms at a time; call the result to stop."""
+        tap = leg.jack.tap()
+        identifier = tap.id
+        self._listeners[identifier] = listener
+
+        def stop() -> None:
+            if self._listeners.pop(identifier, None) is not None:
+                tap.close()
+
+        return stop
+
+    def forget_leg(self, leg: Leg) -> None:
+        """The reaper is done with it."""
+        self._legs.pop(leg.session, None)
+
+    def forget_jack(self, jack: Jack) -> None:
+        self._jacks.pop(jack.id, None)
+
+    def _enter(self, leg: Leg) -> None:
+        self._legs[leg.session] = leg
+        self._jacks[leg.jack.id] = leg
+
+    # Events ---------------------------------------------------------------------------------------------------------
+
+    def _from_core(self, event: sip.Event) -> None:
+        self._queue.append(event)
+        if self._dispatching:
+            return
+        self._dispatching = True
+        try:
+            while self._queue:
+                self._give(self._queue.popleft())
+        finally:
+            self._dispatching = False
+
+    def _give(self, event: sip.Event) -> None:
+        try:
+            if isinstance(event, sip.Trace):
+                self._trace(event)
+            elif isinstance(event, sip.IncomingCall):
+                if self.on_incoming is None:
+                    self.refuse(event, 503)
+                else:
+                    self.on_incoming(event)
+            else:
+                leg = self._legs.get(event.session)
+                if leg is not None:
+                    leg.from_core(event)
+        except Exception:
+            log.exception("event_failed", kind=type(event).__name__)
+
+    def _trace(self, trace: sip.Trace) -> None:
+        leg = self._legs.get(trace.session) if trace.session is not None else None
+        if leg is not None and leg.traced:
+            self.sink(SipSeen(leg.call_id, leg.name, trace))
+            leg.from_trace(trace)
+            return
+        messages = self._unclaimed.setdefault(trace.call_id, [])
+        if len(messages) < _UNCLAIMED_MESSAGES:
+            messages.append(trace)
+        while len(self._unclaimed) > _UNCLAIMED_CALLS:
+            self._unclaimed.popitem(last=False)
+
+    def _from_board(self) -> None:
+        for event in self.board.events():
+            if isinstance(event, Recorded):
+                if event.error:
+                    log.error("recording_failed", path=event.path, error=event.error)
+                continue
+            leg = self._jacks.get(event.jack.id)
+            if leg is not None:
+                try:
+                    leg.from_board(event)
+                except Exception:
+                    log.exception("media_event_failed", kind=type(event).__name__)
+        identifiers, samples = self.board.frames()
+        for index, identifier in enumerate(identifiers):
+            listener = self._listeners.get(identifier)
+            if listener is not None:
+                listener(samples[index * 320 : (index + 1) * 320])

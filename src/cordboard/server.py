@@ -1,0 +1,602 @@
+"""The composition root: puts the rooms together, starts them in order, drains and stops them in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from cordboard import __version__
+from cordboard.api.app import create_app
+from cordboard.api.metrics import RecordCollector
+from cordboard.api.ports import ApiSettings, Scope
+from cordboard.calls.admission import AccessControl
+from cordboard.calls.call import Call
+from cordboard.calls.routing import Router
+from cordboard.calls.user_agent import UserAgent
+from cordboard.conversation.agent import AgentOnLine, ConversationLimits
+from cordboard.conversation.narrator import Narrator
+from cordboard.conversation.reception import Reception, ReceptionSettings
+from cordboard.conversation.rules import Entry, RuleAction, Rules, RulesModel
+from cordboard.directory.actions import LiveTransfer
+from cordboard.directory.agents import Agent, AttachedAction
+from cordboard.directory.directory import Directory
+from cordboard.directory.keys import SqlKeyStore
+from cordboard.lab.demonstration import CALLER, Demonstration, Narrative, demonstrate
+from cordboard.lab.people import BEHAVIOURS, Behaviour, Person
+from cordboard.media import Board, BoardSettings, open_board
+from cordboard.records.ladder import render
+from cordboard.records.recorder import Recorder, Report
+from cordboard.records.settings import RecordSettings
+from cordboard.records.store import RecordStore
+from cordboard.records.writer import RecordWriter
+from cordboard.sdp import codec_named
+from cordboard.settings import LogSettings, Settings
+from cordboard.sip.address import Address
+from cordboard.sip.config import Admission, EndpointConfig, TimerSettings
+from cordboard.sip.flow import Flow
+from cordboard.sip.uri import Uri
+from cordboard.speech import open_recogniser, open_voice
+from cordboard.speech.music import hold_music, ringback
+from cordboard.speech.ports import Voice
+from cordboard.transfer.desk import DeskLimits, TransferDesk
+from cordboard.transfer.policy import Timeouts
+from cordboard.web.pages import install as install_pages
+from cordboard.wire import ListenerError, source_address
+
+log = structlog.get_logger(__name__)
+
+SERVED_TRANSPORTS = ("udp",)
+MUSIC_RATE = 16000
+DEMO_FOLDER = Path("var/demo")
+
+
+class Server:
+    """One node, as an asynchronous context. ``sinks`` receive every report besides the record."""
+
+    def __init__(
+        self, settings: Settings, directory: Directory, *, sinks: tuple[Callable[[Report], None], ...] = ()
+    ) -> None:
+        self.settings = settings
+        self.directory = directory
+        self.interrupted = 0
+        """Calls of an earlier run that were closed as interrupted."""
+        self._sinks = sinks
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Server:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        settings, stack = self.settings, self._stack
+        limits = _record_settings(settings)
+        self.store = await RecordStore.open(settings.database.url, limits)
+        stack.push_async_callback(self.store.aclose)
+        self.writer = RecordWriter(self.store.engine, limits)
+        self.interrupted = await self.writer.start()
+        stack.push_async_callback(self.writer.aclose)
+        self.keys = SqlKeyStore(self.store.engine)
+        await self.keys.prepare()
+        self.board = open_media(settings)
+        stack.callback(self.board.close)
+        self.user_agent = await stack.enter_async_context(
+            user_agent(settings, self.board, settings.sip.listen, self.report, self._access_control())
+        )
+        self.voice = open_voice(settings.speech.voice)
+        stack.push_async_callback(self.voice.close)
+        self.recogniser = None
+        if settings.speech.recogniser != "none":
+            self.recogniser = open_recogniser(settings.speech.recogniser)
+            stack.push_async_callback(self.recogniser.close)
+        self._recorder = Recorder(self.writer, node_id=limits.node_id)
+        self.desk = self._open_desk()
+        self.reception = self._open_reception()
+        stack.push_async_callback(self._drain)
+
+    def report(self, report: Report) -> None:
+        """Where calls and transfers tell what happens."""
+        self._recorder(report)
+        for sink in self._sinks:
+            sink(report)
+
+    def _access_control(self) -> Callable[[Flow], Admission]:
+        return AccessControl(self.settings.sip, lambda: self.directory)
+
+    def _open_desk(self) -> TransferDesk:
+        timeouts = self.settings.timeouts
+        return TransferDesk(
+            Router(lambda: self.directory),
+            lambda: self.directory,
+            identity_host=self.settings.sip.external_address or _reachable(self.user_agent),
+            hold=self.board.clip(hold_music(MUSIC_RATE), MUSIC_RATE, loop=True),
+            ringback=self.board.clip(ringback(rate=MUSIC_RATE), MUSIC_RATE, loop=True),
+            sink=self.report,
+            limits=DeskLimits(
+                ring=timeouts.ring,
+                timeouts=Timeouts(
+                    preparation=timeouts.preparing,
+                    announcement=timeouts.announcement,
+                    whisper=timeouts.whisper,
+                    screening=timeouts.screening,
+                    bridge_media=timeouts.bridge_media,
+                    refer_report=timeouts.refer_report,
+                    refer_after_bye=timeouts.refer_bye,
+                ),
+            ),
+        )
+
+    def _open_reception(self) -> Reception:
+        settings = self.settings
+        return Reception(
+            self.user_agent,
+            lambda: self.directory,
+            self.store,
+            self._put_on_line,
+            self.report,
+            ReceptionSettings(
+                max_calls=settings.sip.max_calls,
+                max_calls_per_source=settings.sip.max_calls_per_source,
+                calls_per_second=settings.sip.calls_per_second,
+                retry_after=settings.sip.retry_after,
+                prepared_claim=settings.timeouts.database,
+                longest_call=settings.timeouts.longest_call,
+                recordings=settings.records.folder,
+                records_ready=lambda: self.writer.counts()["pending"] < settings.records.max_queue,
+            ),
+        )
+
+    def _put_on_line(self, call: Call, agent: Agent, actions: tuple[AttachedAction, ...]) -> AgentOnLine:
+        timeouts = self.settings.timeouts
+        rules = Rules([self._rule(attached) for attached in actions], agent.name)
+        return AgentOnLine(
+            call,
+            agent,
+            actions,
+            model=RulesModel(rules),
+            rules=rules,
+            narrator=Narrator(self.voice, None, language=agent.language, limit=timeouts.speech_sentence),
+            recogniser=self.recogniser,
+            transfers=self.desk,
+            limits=ConversationLimits(
+                greeting=timeouts.greeting,
+                confirmation=timeouts.answer_ack,
+                silence_prompt=timeouts.silence_prompt,
+                silence_prompts=timeouts.silence_prompts,
+                model_turn=timeouts.model_turn,
+                hang_up_speech=timeouts.hang_up_speech,
+                longest_agent_phase=timeouts.longest_agent_phase,
+            ),
+        )
+
+    def _rule(self, attached: AttachedAction) -> RuleAction:
+        action = attached.action
+        entries: tuple[Entry, ...] = ()
+        if isinstance(action, LiveTransfer) and action.phone_book_id is not None:
+            book = self.directory.phonebook(action.phone_book_id)
+            entries = (
+                tuple(Entry(each.name or each.transfer_condition, each.transfer_condition) for each in book.entries)
+                if book is not None
+                else ()
+            )
+        quoted = " ".join(f'"{phrase}"' for phrase in action.phrases)
+        return RuleAction(
+            action.name, action.type, f"{attached.instructions} {quoted}".strip(), action.description, entries
+        )
+
+    async def _drain(self) -> None:
+        self.user_agent.shell.endpoint.draining = True
+        await self.reception.drain(self.settings.timeouts.drain)
+
+    # What the API asks of live calls --------------------------------------------------------------------------------
+
+    def typed(self, call_id: str, text: str) -> bool:
+        return self.reception.typed(call_id, text)
+
+    def hang_up(self, call_id: str) -> bool:
+        return self.reception.hang_up(call_id)
+
+    def live_calls(self) -> int:
+        return self.reception.live_calls()
+
+    def draining(self) -> bool:
+        return self.user_agent.shell.endpoint.draining
+
+    def application(self) -> FastAPI:
+        """The REST interface and the pages."""
+        settings = self.settings
+        host, _ = settings.http.address
+        loopback = host in ("127.0.0.1", "::1", "localhost")
+        metrics = CollectorRegistry()
+        metrics.register(RecordCollector(self.writer.counts))
+        app = create_app(
+            self.store,
+            self.keys,
+            self.store,
+            self,
+            ApiSettings(
+                version=__version__,
+                recordings=settings.records.folder,
+                body_limit=settings.http.max_body,
+                body_timeout=settings.timeouts.http_request,
+                allowed_hosts=("127.0.0.1", "localhost", "[::1]") if loopback else ("*",),
+            ),
+            agents=self.directory,
+            metrics=metrics,
+        )
+        # Whoever reaches a loopback listener is on this machine, and may look without signing in.
+        anonymous = _LOCAL_VISITOR if loopback else None
+        install_pages(app, self.store, self.keys, settings.records.folder, anonymous=anonymous)
+        return app
+
+
+class _LocalVisitor:
+    workspace_id = "*"
+    scopes = (Scope.ADMIN,)
+
+
+_LOCAL_VISITOR = _LocalVisitor()
+
+
+# Parts ----------------------------------------------------------------------------------------------------------------
+
+
+def open_media(settings: Settings) -> Board:
+    """The board of the settings; says once which engine serves."""
+    media = settings.media
+    board = open_board(
+        BoardSettings(
+            ip=media.address,
+            ports=media.port_range,
+            threads=media.threads,
+            quarantine=media.port_rest,
+            silent_after=settings.timeouts.media_silence,
+        ),
+        engine=media.engine,
+    )
+    log.info("media_engine", engine=board.engine, notices=list(board.notices))
+    return board
+
+
+@asynccontextmanager
+async def user_agent(
+    settings: Settings,
+    board: Board,
+    listen: tuple[str, ...],
+    sink: Callable[[Report], None],
+    admit: Callable[[Flow], Admission],
+    *,
+    accept_refer: bool = False,
+) -> AsyncIterator[UserAgent]:
+    """Signalling on these listeners, with the media of this board."""
+    sip, timeouts = settings.sip, settings.timeouts
+    config = EndpointConfig(
+        user_agent=sip.user_agent,
+        contact_user=sip.contact_user,
+        external_address=sip.external_address,
+        admit=admit,
+        accept_refer=lambda flow: accept_refer,
+        timers=TimerSettings(sip.t1, sip.t2, sip.t4),
+        ring_timeout=timeouts.ring + 60,
+        answer_timeout=timeouts.offer_answer,
+        refer_timeout=timeouts.refer_report + 30,
+        session_expires=int(sip.session_expires),
+        minimum_session_expires=int(sip.minimum_session_expires),
+        retry_after=int(sip.retry_after),
+        maximum_sessions=sip.max_calls * 4,
+        maximum_transactions=sip.max_transactions,
+        maximum_message=sip.max_message,
+        dead_target_time=timeouts.dead_target,
+        resolution_timeout=timeouts.dns,
+        stream_over=sip.stream_over,
+    )
+    agent = UserAgent(
+        config,
+        listen,
+        board,
+        media_address=settings.media.external_address or _media_address(settings),
+        codecs=[codec_named(name) for name in settings.media.codecs],
+        sink=sink,
+        reap_after=timeouts.leg_close,
+    )
+    await agent.start()
+    try:
+        yield agent
+    finally:
+        await agent.close()
+
+
+def _media_address(settings: Settings) -> str:
+    address = settings.media.address
+    return source_address("192.0.2.1") if address in ("0.0.0.0", "::") else address
+
+
+def _reachable(agent: UserAgent) -> str:
+    host: str = agent.shell.addresses[0][1][0]
+    return source_address("192.0.2.1") if host in ("0.0.0.0", "::") else host
+
+
+def _record_settings(settings: Settings) -> RecordSettings:
+    records = settings.records
+    return RecordSettings(
+        flush=records.flush,
+        queue_limit=records.max_queue,
+        sip_bytes_per_call=records.trace_bytes_per_call,
+        events_per_call=records.max_events_per_call,
+        prepared_lifetime=settings.timeouts.prepared_call_lifetime,
+        busy_timeout=min(1.0, settings.timeouts.database),
+        drain=settings.timeouts.shutdown,
+    )
+
+
+def configure_log(settings: LogSettings) -> None:
+    """The log goes to standard error; tracebacks never show local variables, which may hold secrets."""
+    levels = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if settings.format == "json"
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    )
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if settings.format == "json":
+        shared.append(structlog.processors.format_exc_info)
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(levels[settings.level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+# The lab --------------------------------------------------------------------------------------------------------------
+
+
+def _everybody(flow: Flow) -> Admission:
+    return "allow"
+
+
+@asynccontextmanager
+async def person(
+    settings: Settings,
+    voice: Voice,
+    behaviour: Behaviour,
+    listen: str,
+    *,
+    recordings: Path | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> AsyncIterator[Person]:
+    """Somebody of the lab on an address and a board of their own."""
+    async with AsyncExitStack() as stack:
+        board = open_media(settings)
+        stack.callback(board.close)
+        agent = await stack.enter_async_context(
+            user_agent(settings, board, (listen,), lambda report: None, _everybody, accept_refer=True)
+        )
+        narrator = Narrator(voice, None, language="en-US", limit=settings.timeouts.speech_sentence)
+        somebody = Person(agent, behaviour, speaker=narrator, recordings=recordings, tell=tell)
+        stack.push_async_callback(somebody.close)
+        yield somebody
+
+
+# Commands -------------------------------------------------------------------------------------------------------------
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
+
+
+@asynccontextmanager
+async def _until_signal() -> AsyncIterator[asyncio.Event]:
+    """An event that Ctrl-C and a polite kill set."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+class _Http(uvicorn.Server):
+    def install_signal_handlers(self) -> None:
+        """The server's own handlers stand."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+
+@asynccontextmanager
+async def serve_http(server: Server) -> AsyncIterator[int]:
+    """The API and the pages, on `http.listen`; gives the bound port."""
+    host, port = server.settings.http.address
+    config = uvicorn.Config(server.application(), host=host, port=port, log_config=None, lifespan="off")
+    http = _Http(config)
+    task = asyncio.create_task(http.serve())
+    try:
+        while not http.started and not task.done():
+            await asyncio.sleep(0.01)
+        if task.done():
+            raise ListenerError(f"http.listen: {host}:{port} cannot be bound")
+        yield http.servers[0].sockets[0].getsockname()[1]
+    finally:
+        http.should_exit = True
+        with contextlib.suppress(asyncio.CancelledError, SystemExit):
+            await asyncio.wait_for(task, server.settings.timeouts.shutdown)
+
+
+async def run_server(settings: Settings, directory: Directory, *, demo: bool = False) -> int:
+    """`cordboard serve`: until Ctrl-C. 0, or 1 where an address cannot be bound."""
+    configure_log(settings.log)
+    narrative = Narrative(_print)
+    sinks = (narrative,) if demo else ()
+    async with _until_signal() as stop, AsyncExitStack() as stack:
+        try:
+            server = await stack.enter_async_context(Server(settings, directory, sinks=sinks))
+            port = await stack.enter_async_context(serve_http(server))
+            human = None
+            if demo:
+                human = await stack.enter_async_context(_demo_person(server, narrative, "udp://127.0.0.1:5070"))
+        except ListenerError as error:
+            print(f"cordboard: {error}", file=sys.stderr)
+            return 1
+        if server.interrupted:
+            _print(f"{server.interrupted} calls of the last run were cut off; their records say so")
+        if human is not None:
+            working = asyncio.ensure_future(_place_demonstration(server, human, narrative))
+            stopping = asyncio.ensure_future(stop.wait())
+            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            if working.done():
+                _print(_verdict(working.result()))
+            else:
+                working.cancel()
+        host = settings.http.address[0]
+        for transport, (address, sip_port) in server.user_agent.shell.addresses:
+            _print(f"SIP   {transport}://{address}:{sip_port}")
+        _print(f"HTTP  http://{host}:{port}/")
+        for agent in directory.agents_in():
+            for number in agent.phone_numbers:
+                address, sip_port = server.user_agent.shell.addresses[0][1]
+                _print(f"Call  sip:{number}@{address}:{sip_port}   ({agent.name})")
+        _print("Ctrl-C drains and ends.")
+        await stop.wait()
+        _print(f"Draining {server.live_calls()} calls ...")
+    return 0
+
+
+async def run_demo(settings: Settings, directory: Directory) -> int:
+    """`cordboard demo`: one call on free ports. 0 where the transfer succeeded."""
+    configure_log(settings.log.model_copy(update={"level": "warning"}))
+    DEMO_FOLDER.mkdir(parents=True, exist_ok=True)
+    settings = settings.model_copy(
+        update={
+            "sip": settings.sip.model_copy(update={"listen": ("udp://127.0.0.1:0",)}),
+            "records": settings.records.model_copy(update={"folder": DEMO_FOLDER / "recordings"}),
+            "database": settings.database.model_copy(
+                update={"url": f"sqlite+aiosqlite:///{DEMO_FOLDER / 'cordboard.db'}"}
+            ),
+        }
+    )
+    narrative = Narrative(_print)
+    async with Server(settings, directory, sinks=(narrative,)) as server:
+        async with _demo_person(server, narrative, "udp://127.0.0.1:0") as human:
+            server.directory = _towards(directory, human.user_agent.shell.ports[0])
+            result = await _place_demonstration(server, human, narrative)
+    _print(_verdict(result))
+    return 0 if result.success else 1
+
+
+def _towards(directory: Directory, port: int) -> Directory:
+    """The directory with the lab's people on another port."""
+    actions = {
+        name: action.model_copy(update={"sip_uri": action.sip_uri.replace("127.0.0.1:5070", f"127.0.0.1:{port}")})
+        if isinstance(action, LiveTransfer) and action.sip_uri is not None
+        else action
+        for name, action in directory.actions.items()
+    }
+    return replace(directory, actions=actions)
+
+
+def _demo_person(server: Server, narrative: Narrative, listen: str) -> contextlib.AbstractAsyncContextManager[Person]:
+    return person(
+        server.settings,
+        server.voice,
+        BEHAVIOURS["human"],
+        listen,
+        tell=lambda line: narrative.line("person", line),
+    )
+
+
+async def _place_demonstration(server: Server, human: Person, narrative: Narrative) -> Demonstration:
+    number = next((number for agent in server.directory.agents_in() for number in agent.phone_numbers), "")
+    address, port = server.user_agent.shell.addresses[0][1]
+    narrator = Narrator(server.voice, None, language="en-US", limit=server.settings.timeouts.speech_sentence)
+    async with person(server.settings, server.voice, CALLER, "udp://127.0.0.1:0") as caller:
+        target = Uri.parse(f"sip:{number}@{address}:{port}")
+        result = await demonstrate(caller, human, target, narrator, narrative)
+    # The last messages and rows are written after the call's end.
+    await asyncio.sleep(2 * server.settings.records.flush)
+    await server.writer.flush()
+    if result.call_id:
+        messages = await server.store.sip_messages(result.call_id)
+        folder = server.settings.records.folder / result.call_id
+        folder.mkdir(parents=True, exist_ok=True)
+        ladder = render(messages)
+        (folder / "ladder.txt").write_text(ladder)
+        _print("")
+        _print(ladder)
+        for path in sorted(folder.iterdir()):
+            _print(f"wrote {path}")
+    return result
+
+
+def _verdict(result: Demonstration) -> str:
+    if result.success:
+        return f"demonstration: {result.outcome}"
+    return f"demonstration failed: {result.problem or result.outcome} {result.reason}".rstrip()
+
+
+def _lab_address(behaviour: Behaviour, host: str) -> Address:
+    return Address(Uri("sip", behaviour.name, host=host))
+
+
+async def run_lab(behaviour: Behaviour, listen: str, call: str | None, recordings: Path | None) -> int:
+    """`cordboard lab`: until Ctrl-C, or until a call that it placed has ended."""
+    settings = Settings()
+    configure_log(settings.log.model_copy(update={"level": "warning"}))
+    async with _until_signal() as stop, AsyncExitStack() as stack:
+        voice = open_voice(settings.speech.voice)
+        stack.push_async_callback(voice.close)
+        try:
+            somebody = await stack.enter_async_context(
+                person(
+                    settings,
+                    voice,
+                    behaviour,
+                    "udp://127.0.0.1:0" if call else listen,
+                    recordings=recordings,
+                    tell=lambda line: _print(f"{behaviour.name} {line}"),
+                )
+            )
+        except ListenerError as error:
+            print(f"cordboard lab: {error}", file=sys.stderr)
+            return 1
+        host, port = somebody.user_agent.shell.addresses[0][1]
+        _print(f"{behaviour.name} is at sip:{behaviour.name}@{host}:{port}")
+        if call is None:
+            await stop.wait()
+            return 0
+        seen = somebody.call(Uri.parse(call), from_=_lab_address(behaviour, host))
+        ended = asyncio.ensure_future(seen.ended.wait())
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+        stopping.cancel()
+        return 0 if seen.status == 200 else 1

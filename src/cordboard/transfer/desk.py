@@ -1,0 +1,412 @@
+"""The desk: takes a transfer action of an agent, works out what may be tried, and has it done.
+
+One transfer a call at a time: the same action asked for again joins the pending one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from cordboard.calls.call import Call
+from cordboard.calls.errors import DialRefusedError
+from cordboard.calls.routing import GatewayRoute, Router
+from cordboard.directory.actions import HumanAvailability, LiveTransfer
+from cordboard.directory.agents import Agent, AttachedAction, InputMapping
+from cordboard.directory.directory import DirectoryLookups
+from cordboard.directory.values import Destination, destination_of
+from cordboard.media import Clip
+from cordboard.sip.address import Address
+from cordboard.sip.uri import Uri, escape_user
+from cordboard.variables import Binding, HeaderRuleError, Place, Source, Value, names
+
+from .driver import TransferDriver
+from .effects import CallerId
+from .events import LocalCause, Refused
+from .outcome import Method, Outcome
+from .policy import OnFailure, Policy, ReferSuccess, Target, Timeouts
+from .ports import (
+    PreparationError,
+    Route,
+    Speaker,
+    TransferReport,
+    TransferSink,
+    TransferStarted,
+)
+
+log = structlog.get_logger(__name__)
+
+SCREENING_QUESTION = "Press one to take the call, or two to decline."
+_SOURCES = {
+    "hardcoded": Source.FIXED,
+    "llm": Source.MODEL,
+    "system_vars": Source.SYSTEM,
+    "action_results": Source.ACTION_RESULT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DeskLimits:
+    """Seconds, from the settings of the same names."""
+
+    ring: float
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+
+class TransferDesk:
+    """``identity_host`` is the host of our own addresses in From (RFC 3261 §8.1.1.3)."""
+
+    def __init__(
+        self,
+        router: Router,
+        directory: Callable[[], DirectoryLookups],
+        *,
+        identity_host: str,
+        hold: Clip,
+        ringback: Clip,
+        sink: TransferSink,
+        limits: DeskLimits,
+    ) -> None:
+        self._router = router
+        self._directory = directory
+        self._identity_host = identity_host
+        self._hold = hold
+        self._ringback = ringback
+        self._sink = sink
+        self._limits = limits
+        self._pending: dict[str, TransferDriver] = {}
+
+    @property
+    def pending(self) -> int:
+        """Transfers that have not ended."""
+        return len(self._pending)
+
+    def cancel(self, call_id: str, by: str = "operator") -> bool:
+        """Rule 13: give the caller back to the agent. False where nothing is pending."""
+        driver = self._pending.get(call_id)
+        if driver is None:
+            return False
+        driver.cancel(by)
+        return True
+
+    def shut_down(self) -> None:
+        """The drain limit has come (rule 15)."""
+        for driver in list(self._pending.values()):
+            driver.shut_down()
+
+    async def run(
+        self,
+        call: Call,
+        agent: Agent,
+        attached: AttachedAction,
+        action: LiveTransfer,
+        arguments: Mapping[str, object],
+        narrator: Speaker,
+        park: Callable[[], None],
+    ) -> TransferReport:
+        """See `conversation.ports.Transfers`."""
+        pending = self._pending.get(call.call_id)
+        if pending is not None:
+            return await asyncio.shield(pending.report)
+        draft = _Draft(self, call, agent, attached, action, arguments)
+        policy, routes = draft.policy()
+        action_id = str(uuid.uuid4())
+        self._sink(
+            TransferStarted(
+                call.call_id,
+                action_id,
+                action.name,
+                action.transfer_mode,
+                description=action.description or action.instructions,
+                parameters=draft.parameters(),
+            )
+        )
+        driver = TransferDriver(
+            call,
+            action_id=action_id,
+            name=action.name,
+            policy=policy,
+            routes=routes,
+            speaker=narrator,
+            briefer=draft,
+            preparer=draft,
+            hold=self._hold if action.enable_background_music else self._ringback,
+            screening_question=action.screening_question or SCREENING_QUESTION,
+            park=park,
+            sink=self._sink,
+        )
+        self._pending[call.call_id] = driver
+        try:
+            driver.start()
+            return await asyncio.shield(driver.report)
+        finally:
+            # A caller who went back to the agent may ask again; the old transfer's last legs end by themselves.
+            self._pending.pop(call.call_id, None)
+            if call.caller.over:
+                driver.close()
+
+    # For the draft --------------------------------------------------------------------------------------------------
+
+    def route(self, destination: Destination, preferred: str | None) -> GatewayRoute:
+        return self._router.route(destination, preferred)
+
+    def phonebook_entry(self, phone_book_id: str, wanted: str) -> Destination | None:
+        """The entry of this name, or the only one."""
+        book = self._directory().phonebook(phone_book_id)
+        if book is None:
+            return None
+        for entry in book.entries:
+            if wanted and wanted in (entry.name, entry.entry_id, entry.transfer_condition):
+                return entry.destination
+        return book.entries[0].destination if len(book.entries) == 1 else None
+
+    @property
+    def identity_host(self) -> str:
+        return self._identity_host
+
+    @property
+    def limits(self) -> DeskLimits:
+        return self._limits
+
+
+class _Draft:
+    """One transfer in the making: it resolves the templates once, at the moment of the decision."""
+
+    def __init__(
+        self,
+        desk: TransferDesk,
+        call: Call,
+        agent: Agent,
+        attached: AttachedAction,
+        action: LiveTransfer,
+        arguments: Mapping[str, object],
+    ) -> None:
+        self._desk = desk
+        self._call = call
+        self._agent = agent
+        self._action = action
+        self._arguments = arguments
+        bindings = {mapping.variable_name: _binding(mapping) for mapping in attached.attachment.input_variables_mapping}
+        self._inputs: dict[str, Value] = call.variables.bind(bindings, _values(arguments))
+        self._refusals: list[Refused] = []
+        self._fault: PreparationError | None = None
+        self._headers: tuple[tuple[str, str], ...] = ()
+
+    def policy(self) -> tuple[Policy, list[Route]]:
+        """What the machine follows, and how each of its targets is reached. What is unfit is refused by `prepare`."""
+        action, limits = self._action, self._desk.limits
+        destination = self._resolve()
+        self._headers = self._render_headers()
+        ring = float(action.timeout or limits.ring)
+        targets: list[Target] = []
+        routes: list[Route] = []
+        reached: GatewayRoute | None = None
+        if self._fault is None:
+            self._check_hours()
+        if self._fault is None and destination is not None:
+            try:
+                reached = self._desk.route(destination, action.gateway)
+            except DialRefusedError as error:
+                self._fault = PreparationError(LocalCause.DIAL_POLICY, str(error))
+        text = destination.value if destination is not None else action.destination.value
+        gateway = reached.gateway if reached is not None else None
+        manners = gateway.manners if gateway is not None else None
+        methods = [Method.REFER if action.cold else Method.INVITE]
+        if action.refer_fallback == "invite":
+            methods.append(Method.INVITE)
+        for method in methods:
+            mode = CallerId(action.caller_id_mode)
+            targets.append(
+                Target(
+                    destination=text,
+                    gateway=gateway.name if gateway is not None else "",
+                    method=method,
+                    ring_timeout=ring,
+                    caller_id=mode,
+                    caller_id_refusals=frozenset(manners.caller_id.refused)
+                    if manners is not None and mode is not CallerId.AGENT and action.caller_id.retry_when_refused
+                    else frozenset(),
+                    refer_success=ReferSuccess(manners.success) if manners is not None else ReferSuccess.FINAL_NOTIFY,
+                )
+            )
+            routes.append(self._route(reached))
+        rounds = [(0,)] * (1 + action.retries) if not action.cold else [(0,)]
+        fallback_round = None
+        if len(methods) > 1:
+            rounds.append((1,))
+            fallback_round = 1
+        on_failure = {}
+        if action.on_failure is not None:
+            on_failure = dict.fromkeys(
+                (Outcome.TIMEOUT, Outcome.CONNECTION_ERROR, Outcome.SCREENING_REJECTED), OnFailure(action.on_failure)
+            )
+        policy = Policy(
+            targets=tuple(targets),
+            rounds=tuple(rounds),
+            fallback_round=fallback_round,
+            retry_delay=action.retry_delay,
+            prepare=True,
+            announcement=self._text(action.initiating_msg),
+            digits=self._text(action.digits),
+            whisper=bool(action.message_to_transfer_target.strip()) and not action.cold,
+            pause_before=action.pause_before_message,
+            pause_after=action.pause_after_message,
+            screening=action.screened,
+            introduction=self._text(action.goodbye_msg) if action.introduction else "",
+            goodbye="" if action.introduction else self._text(action.goodbye_msg),
+            failed_message=self._failed_message(),
+            stop_recording=action.stop_recording_after_transfer,
+            on_failure=on_failure,
+            on_person_left=OnFailure.RETURN if action.return_to_agent else OnFailure.END,
+            timeouts=limits.timeouts,
+        )
+        return policy, routes
+
+    def parameters(self) -> dict[str, object]:
+        """What the record shows of the action, without what is spoken to the person."""
+        action = self._action
+        return {
+            "transfer_mode": action.transfer_mode,
+            "destination": action.destination.value,
+            "gateway": action.gateway,
+            "timeout": action.timeout or self._desk.limits.ring,
+            "sip_headers": [header.name for header in action.sip_headers],
+        }
+
+    async def prepare(self) -> Sequence[Refused]:
+        """See `ports.Preparer`."""
+        if self._fault is not None:
+            raise self._fault
+        return self._refusals
+
+    async def brief(self) -> str:
+        """See `ports.Briefer`."""
+        return self._text(self._action.message_to_transfer_target)
+
+    # Resolution -----------------------------------------------------------------------------------------------------
+
+    def _text(self, template: str) -> str:
+        return self._call.variables.render(template, Place.TEXT, self._inputs)
+
+    def _resolve(self) -> Destination | None:
+        action, variables = self._action, self._call.variables
+        given = action.destination
+        try:
+            if given.kind == "phonebook":
+                wanted = self._arguments.get("entry", "")
+                found = self._desk.phonebook_entry(given.value, str(wanted))
+                if found is None:
+                    raise ValueError(f"the phone book {given.value} has no entry {wanted!r}")
+                given = found
+            if given.kind == "sip":
+                text = variables.render(given.value, Place.URI, self._inputs)
+            else:
+                text = variables.render(given.value, Place.TEXT, self._inputs).strip()
+            return destination_of(text)
+        except ValueError as error:
+            self._fault = PreparationError(LocalCause.INVALID_DESTINATION, str(error))
+            return None
+
+    def _render_headers(self) -> tuple[tuple[str, str], ...]:
+        rendered: list[tuple[str, str]] = []
+        for header in self._action.sip_headers:
+            if header.value is None:
+                continue
+            try:
+                value = self._call.variables.render_header(header.name, header.value, self._inputs)
+            except HeaderRuleError as error:
+                self._fault = PreparationError(LocalCause.HEADER_INVALID, str(error))
+                return ()
+            rendered.append((header.name, value))
+        for warning in self._call.variables.warnings:
+            if any(warning.subject in names(header.value or "") for header in self._action.sip_headers):
+                self._call.warn(f"{warning.subject}: {warning.rule}")
+        return tuple(rendered)
+
+    def _check_hours(self) -> None:
+        hours = self._action.human_availability
+        if hours is not None and hours.active and not is_open(hours, time.time()):
+            self._fault = PreparationError(LocalCause.OUTSIDE_AVAILABILITY, "outside the hours of the action")
+
+    def _failed_message(self) -> str:
+        hours = self._action.human_availability
+        if (
+            self._fault is not None
+            and self._fault.cause == LocalCause.OUTSIDE_AVAILABILITY
+            and hours is not None
+            and hours.unavailable_message
+        ):
+            return self._text(hours.unavailable_message)
+        return self._text(self._action.failed_msg)
+
+    def _route(self, reached: GatewayRoute | None) -> Route:
+        if reached is None:
+            nowhere = Uri("sip", host="invalid.invalid")
+            return Route(nowhere, lambda caller_id: Address(nowhere), lambda caller_id: ())
+        return Route(
+            reached.uri,
+            lambda caller_id: self._from(caller_id),
+            lambda caller_id: self._headers_for(reached, caller_id),
+            reached.next_hop,
+            reached.credentials,
+            referred_by=self._address(self._agent.caller_id or self._number("to_phone_number")),
+        )
+
+    def _number(self, name: str) -> str:
+        return str(self._call.variables.get(name) or "")
+
+    def _shown_number(self, caller_id: CallerId) -> str:
+        if caller_id is CallerId.ORIGINAL:
+            return self._number("from_phone_number")
+        if caller_id is CallerId.FIXED and self._action.caller_id.number is not None:
+            return self._action.caller_id.number
+        return self._agent.caller_id or self._number("to_phone_number")
+
+    def _address(self, number: str) -> Address:
+        return Address(Uri("sip", escape_user(number) if number else "anonymous", host=self._desk.identity_host))
+
+    def _from(self, caller_id: CallerId) -> Address:
+        name = self._agent.name if caller_id is CallerId.AGENT else ""
+        return replace(self._address(self._shown_number(caller_id)), display_name=name)
+
+    def _headers_for(self, reached: GatewayRoute, caller_id: CallerId) -> tuple[tuple[str, str], ...]:
+        headers = list(self._headers)
+        rules = reached.gateway.manners.caller_id
+        if caller_id is not CallerId.AGENT:
+            identity = str(self._address(self._shown_number(caller_id)))
+            if "pai" in rules.order:
+                headers.append(("P-Asserted-Identity", identity))
+            elif "ppi" in rules.order:
+                headers.append(("P-Preferred-Identity", identity))
+            if rules.original == "diversion" and self._agent.caller_id:
+                headers.append(("Diversion", str(self._address(self._agent.caller_id))))
+        return tuple(headers)
+
+
+def is_open(hours: HumanAvailability, at: float) -> bool:
+    """Whether the moment (epoch seconds) is within the hours, in their own time zone."""
+    now = datetime.fromtimestamp(at, ZoneInfo(hours.timezone))
+    weekday = now.strftime("%A").lower()
+    clock = now.strftime("%H:%M")
+    return any(
+        day.weekday == weekday and any(interval.from_ <= clock < interval.to for interval in day.interval)
+        for day in hours.schedule
+    )
+
+
+def _binding(mapping: InputMapping) -> Binding:
+    return Binding(_SOURCES.get(mapping.source, Source.VARIABLE), mapping.hardcoded_value or "")
+
+
+def _values(arguments: Mapping[str, object]) -> dict[str, Value]:
+    return {
+        name: value if isinstance(value, str | int | float | bool) or value is None else str(value)
+        for name, value in arguments.items()
+    }

@@ -1,0 +1,592 @@
+"""The driver: performs the machine's effects on legs, and tells the machine what happened. It decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import fields, replace
+from typing import Any, TypeVar
+
+import structlog
+
+from cordboard.calls import leg as legs
+from cordboard.calls.call import Call
+from cordboard.calls.errors import DialRefusedError
+from cordboard.calls.leg import Leg
+from cordboard.media import Clip, JackClosedError, MediaError, NoPortError, NotNegotiatedError
+from cordboard.sip import events as sip
+from cordboard.sip.address import Address
+from cordboard.sip.errors import SipError
+from cordboard.sip.fields import Reason as ReasonHeader
+from cordboard.sip.message import Response
+from cordboard.sip.uri import Uri, escape_header
+
+from . import effects, events
+from .machine import UnlistedTransition, initial, step
+from .outcome import Claim
+from .policy import Policy
+from .ports import (
+    Briefer,
+    PreparationError,
+    Preparer,
+    Route,
+    Speaker,
+    Speech,
+    TransferClaimed,
+    TransferFinished,
+    TransferNews,
+    TransferReport,
+    TransferSink,
+    TransferStep,
+)
+from .state import CallerPhase, State
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+_MEDIA_POLL = 0.02
+_KEYS_THAT_ACCEPT, _KEYS_THAT_DECLINE = "1", "2"
+
+_LOCAL_CAUSES = {
+    "ring_timeout": events.LocalCause.RING_TIMEOUT,
+    "transaction_timeout": events.LocalCause.TRANSACTION_TIMEOUT,
+    "transport": events.LocalCause.TRANSPORT_ERROR,
+    "resolution": events.LocalCause.RESOLUTION_FAILED,
+    "limit": events.LocalCause.GATEWAY_LIMIT,
+}
+
+
+class TransferDriver:
+    """One transfer of one call. ``routes`` are in the order of the policy's targets.
+
+    ``park`` takes the agent off the line (rule 4). Await ``report`` for what the conversation may do next.
+    """
+
+    def __init__(
+        self,
+        call: Call,
+        *,
+        action_id: str,
+        name: str,
+        policy: Policy,
+        routes: Sequence[Route],
+        speaker: Speaker,
+        briefer: Briefer,
+        preparer: Preparer,
+        hold: Clip,
+        screening_question: str,
+        park: Callable[[], None],
+        sink: TransferSink,
+    ) -> None:
+        self.call = call
+        self.action_id = action_id
+        self.name = name
+        self.policy = policy
+        self.state: State = initial()
+        self.report: asyncio.Future[TransferReport] = asyncio.get_running_loop().create_future()
+        self._routes = routes
+        self._speaker = speaker
+        self._briefer = briefer
+        self._preparer = preparer
+        self._hold = hold
+        self._question = screening_question
+        self._park = park
+        self._sink = sink
+        self._targets: dict[int, Leg] = {}
+        self._closing: set[int] = set()
+        self._screening: set[int] = set()
+        self._stars: dict[int, str] = {}
+        self._briefings: dict[int, asyncio.Task[Speech | None]] = {}
+        self._timers: dict[tuple[events.TimerName, int | None], asyncio.TimerHandle] = {}
+        self._marks: dict[int, Callable[[], None]] = {}
+        self._mark_ids = itertools.count(1_000_000)
+        self._subscriptions: list[Callable[[], None]] = []
+        self._queue: deque[events.Event] = deque()
+        self._stepping = False
+        self._finished = False
+        self._silence_base: float | None = None
+
+    # The loop -------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin; progress follows by itself."""
+        self._subscriptions.append(self.call.caller.subscribe(self._from_caller))
+        self.post(events.Started(at=time.time(), caller_media=self.call.caller.media_seen))
+
+    def cancel(self, by: str = "operator") -> None:
+        """Rule 13: the caller goes back to the agent."""
+        self.post(events.CancelRequested(at=time.time(), by=by))
+
+    def shut_down(self) -> None:
+        """Rule 15: the drain limit has come."""
+        self.post(events.ShutdownRequested(at=time.time()))
+
+    def close(self) -> None:
+        """The call is over: nothing of this transfer stays behind."""
+        for handle in self._timers.values():
+            handle.cancel()
+        self._timers.clear()
+        for target in self._targets.values():
+            self.call.user_agent.reaper.take(target)
+        for stop in self._subscriptions:
+            stop()
+        self._subscriptions.clear()
+        self._finish()
+        if not self.report.done():
+            self.report.cancel()
+
+    def post(self, event: events.Event) -> None:
+        """Tell the machine, and perform what it asks. Safe from within an effect."""
+        self._queue.append(event)
+        if self._stepping:
+            return
+        self._stepping = True
+        try:
+            while self._queue:
+                self._step(self._queue.popleft())
+        finally:
+            self._stepping = False
+
+    def _step(self, event: events.Event) -> None:
+        try:
+            self.state, todo = step(self.state, event, self.policy)
+        except UnlistedTransition:
+            log.exception("transfer_unlisted", call_id=self.call.call_id, transition=type(event).__name__)
+            return
+        self._sink(
+            TransferStep(
+                self.call.call_id,
+                self.action_id,
+                type(event).__name__,
+                _facts(event),
+                _phases(self.state),
+                tuple(_shown(effect) for effect in todo),
+            )
+        )
+        for effect in todo:
+            try:
+                self._perform(effect)
+            except (MediaError, SipError) as error:
+                log.exception("transfer_effect_failed", call_id=self.call.call_id, effect=type(effect).__name__)
+                self._note(f"{type(effect).__name__} failed: {error}")
+        if self.state.done:
+            self._finish()
+
+    def _finish(self) -> None:
+        if self._finished or self.state.claim is None:
+            return
+        self._finished = True
+        if self.state.caller is not CallerPhase.RETURNED:
+            self._report(TransferReport(self.state.claim.outcome, self.state.claim.reason, False))
+        claim = replace(self.state.claim, evidence=self.state.evidence)
+        self._sink(TransferFinished(self.call.call_id, self.action_id, self.name, claim))
+
+    # Effects --------------------------------------------------------------------------------------------------------
+
+    def _perform(self, effect: effects.Effect) -> None:
+        caller = self.call.caller
+        match effect:
+            case effects.ParkAgent():
+                self._park()
+            case effects.Prepare():
+                self._spawn(self._prepare())
+            case effects.Announce(text=text):
+                self._spawn(self._announce(text))
+            case effects.PlayHold():
+                if not caller.over:
+                    caller.jack.hears(self._hold)
+            case effects.StopHold():
+                if not caller.over:
+                    caller.jack.hears(None)
+            case effects.SendRefer(target=index):
+                self._refer(index)
+            case effects.ReturnCaller(outcome=outcome, reason=reason, message=message, fallback=fallback):
+                if not caller.over:
+                    caller.jack.hears(None)
+                self._report(TransferReport(outcome, reason, True, message, fallback))
+            case effects.EndCall(text=text, message=message):
+                self._spawn(self._end_call(text, message))
+            case effects.Dial():
+                self._dial(effect)
+            case effects.CloseLeg(attempt=attempt, reason=reason):
+                self._close_leg(attempt, reason)
+            case effects.SendDigits(attempt=attempt, digits=digits):
+                self._spawn(self._send_digits(attempt, digits))
+            case effects.StartDetection() | effects.StopDetection():
+                self._note("no detector is configured", effect.attempt)
+            case effects.Whisper(attempt=attempt):
+                self._spawn(self._whisper(attempt))
+            case effects.ListenForScreening(attempt=attempt):
+                self._screening.add(attempt)
+            case effects.AskScreening(attempt=attempt):
+                self._spawn(self._ask(attempt))
+            case effects.StopSpeaking(attempt=attempt):
+                target = self._targets[attempt]
+                if not target.over:
+                    target.jack.say.flush()
+            case effects.Introduce(attempt=attempt, text=text):
+                self._spawn(self._speak_to_both(attempt, text, introduce=True))
+            case effects.SayGoodbye(attempt=attempt, text=text):
+                self._spawn(self._speak_to_both(attempt, text, introduce=False))
+            case effects.Bridge(attempt=attempt):
+                self._plug(attempt)
+            case effects.WatchMedia(attempt=attempt):
+                self._spawn(self._watch_media(attempt))
+            case effects.Unbridge(attempt=attempt):
+                for party in (caller, self._targets.get(attempt)):
+                    if party is not None and not party.over:
+                        party.jack.hears(None)
+            case effects.StopRecording():
+                for party in (caller, *self._targets.values()):
+                    party.stop_recording()
+            case effects.StartTimer(timer=timer, seconds=seconds, attempt=attempt):
+                self._stop_timer(timer, attempt)
+                self._timers[timer, attempt] = asyncio.get_running_loop().call_later(
+                    seconds, self._timer_fired, timer, attempt
+                )
+            case effects.StopTimer(timer=timer, attempt=attempt):
+                self._stop_timer(timer, attempt)
+            case effects.ClaimOutcome(claim=claim):
+                self._claim(claim)
+            case effects.News(name=name, attempt=attempt):
+                self._sink(TransferNews(self.call.call_id, self.action_id, name, _leg_name(attempt)))
+            case effects.Log(text=text, attempt=attempt):
+                self._note(text, attempt)
+            case _:
+                raise AssertionError(f"the machine asks for {effect!r}, which no driver performs")
+
+    async def _prepare(self) -> None:
+        try:
+            refused = await self._preparer.prepare()
+        except PreparationError as error:
+            self.post(events.PreparationFailed(at=time.time(), cause=events.LocalCause(error.cause), text=str(error)))
+        else:
+            self.post(events.PreparationFinished(at=time.time(), refused=tuple(refused)))
+
+    async def _announce(self, text: str) -> None:
+        caller = self.call.caller
+        caller.jack.say.flush()
+        caller.jack.hears(caller.jack.say)
+        self._silence_base = caller.jack.stats().unsent_ms
+        speech = await self._render(text)
+        if caller.over:
+            return
+        if speech is None:
+            self.post(events.AnnouncementFinished(at=time.time(), failed=True))
+            return
+        self._say(caller, speech, lambda: self.post(events.AnnouncementFinished(at=time.time())))
+        self.call.said(text, speech.seconds)
+
+    async def _end_call(self, text: str, message: str) -> None:
+        caller = self.call.caller
+        if message and not caller.over:
+            speech = await self._render(message)
+            if speech is not None and not caller.over:
+                played = asyncio.Event()
+                caller.jack.hears(caller.jack.say)
+                self._say(caller, speech, played.set)
+                self.call.said(message, speech.seconds)
+                try:
+                    await asyncio.wait_for(played.wait(), speech.seconds + 1)
+                except TimeoutError:
+                    self._note("the last words were not played to their end")
+        if not caller.over:
+            caller.hangup(ReasonHeader("SIP", 200, text) if text else None)
+        if self.state.claim is not None:
+            claim = self.state.claim
+            self._report(TransferReport(claim.outcome, claim.reason, False, message))
+
+    def _refer(self, target: int) -> None:
+        route = self._routes[target]
+        headers = route.headers(effects.CallerId.ORIGINAL)
+        try:
+            self.call.caller.refer(Address(refer_uri(route.uri, headers)), route.referred_by)
+        except SipError as error:
+            self.post(events.ReferRefused(at=time.time(), status=500, text=str(error)))
+
+    def _dial(self, effect: effects.Dial) -> None:
+        attempt = effect.attempt
+        route = self._routes[effect.target]
+        target = self.policy.targets[effect.target]
+        try:
+            leg = self.call.user_agent.dial(
+                route.uri,
+                call_id=self.call.call_id,
+                name=_leg_name(attempt),
+                from_=route.from_(effect.caller_id),
+                headers=route.headers(effect.caller_id),
+                beside=self.call.caller,
+                next_hop=route.next_hop,
+                credentials=route.credentials,
+                ring_timeout=target.ring_timeout + 5,
+                subscriber=lambda event: self._from_target(attempt, event),
+            )
+        except (SipError, NoPortError, DialRefusedError) as error:
+            cause = {NoPortError: events.LocalCause.NO_MEDIA_PORTS, DialRefusedError: events.LocalCause.DIAL_POLICY}
+            local = cause.get(type(error), events.LocalCause.HEADER_INVALID)
+            self.post(events.LegFailed(at=time.time(), leg=attempt, local=local, text=str(error)))
+            return
+        self._targets[attempt] = leg
+        self.call.legs.append(leg)
+        self._briefings[attempt] = self._spawn(self._brief())
+
+    def _close_leg(self, attempt: int, reason: str) -> None:
+        leg = self._targets.get(attempt)
+        self._closing.add(attempt)
+        self._screening.discard(attempt)
+        if leg is None or leg.over:
+            self.post(events.LegClosed(at=time.time(), leg=attempt))
+            return
+        leg.jack.hears(None)
+        leg.hangup(headers=[("Reason", reason)] if reason else [])
+
+    async def _send_digits(self, attempt: int, digits: str) -> None:
+        leg = self._targets[attempt]
+        try:
+            leg.jack.send_dtmf(digits)
+        except (NotNegotiatedError, JackClosedError, ValueError) as error:
+            self._note(f"digits were not sent: {error}", attempt)
+        else:
+            await asyncio.sleep(sum({"w": 0.5, "W": 1.0}.get(digit, 0.18) for digit in digits))
+        self.post(events.DigitsSent(at=time.time(), leg=attempt))
+
+    async def _brief(self) -> Speech | None:
+        if not self.policy.whisper:
+            return None
+        return await self._render(await self._briefer.brief())
+
+    async def _whisper(self, attempt: int) -> None:
+        leg = self._targets[attempt]
+        speech = await self._briefings[attempt]
+        self._speak(leg, attempt, speech, events.WhisperFinished)
+
+    async def _ask(self, attempt: int) -> None:
+        leg = self._targets[attempt]
+        speech = await self._render(self._question)
+        if speech is not None and not leg.over:
+            leg.jack.hears(leg.jack.say)
+            self._say(leg, speech, lambda: None)
+
+    def _speak(self, leg: Leg, attempt: int, speech: Speech | None, done: type[events.WhisperFinished]) -> None:
+        if leg.over:
+            return
+        if speech is None:
+            self.post(done(at=time.time(), leg=attempt, failed=True))
+            return
+        leg.jack.hears(leg.jack.say, cut="now")
+        self._say(leg, speech, lambda: self.post(done(at=time.time(), leg=attempt)))
+
+    def _plug(self, attempt: int) -> None:
+        caller, target = self.call.caller, self._targets[attempt]
+        target.jack.say.flush()
+        caller.jack.hears(target.jack)
+        target.jack.hears(caller.jack)
+
+    async def _watch_media(self, attempt: int) -> None:
+        """Look for the first packet of each leg after the bridge; the machine's timer is the limit."""
+        caller, target = self.call.caller, self._targets[attempt]
+        waiting = {leg.name: (leg, leg.jack.stats().packets_in + leg.jack.stats().rtcp_in) for leg in (caller, target)}
+        while waiting and not self.state.done:
+            await asyncio.sleep(_MEDIA_POLL)
+            for name, (leg, before) in list(waiting.items()):
+                if leg.over:
+                    del waiting[name]
+                    continue
+                stats = leg.jack.stats()
+                if stats.packets_in + stats.rtcp_in > before:
+                    del waiting[name]
+                    if leg is caller:
+                        self.post(events.CallerMediaSeen(at=time.time(), after_bridge=True))
+                    else:
+                        self.post(events.LegMediaSeen(at=time.time(), leg=attempt, after_bridge=True))
+
+    async def _speak_to_both(self, attempt: int, text: str, *, introduce: bool) -> None:
+        caller, target = self.call.caller, self._targets[attempt]
+        speech = await self._render(text)
+        if speech is None or caller.over or target.over:
+            if introduce:
+                self.post(events.IntroductionFinished(at=time.time(), leg=attempt, failed=True))
+            return
+        mix = self.call.user_agent.board.mix()
+        for source in (caller.jack, target.jack, caller.jack.say):
+            mix.add(source)
+        caller.jack.hears(mix)
+        target.jack.hears(mix)
+
+        def said() -> None:
+            if not caller.over and not target.over and self.state.joined == attempt:
+                caller.jack.hears(target.jack)
+                target.jack.hears(caller.jack)
+            mix.close()
+            if introduce:
+                self.post(events.IntroductionFinished(at=time.time(), leg=attempt))
+
+        self._say(caller, speech, said)
+        self.call.said(text, speech.seconds)
+
+    def _claim(self, claim: Claim) -> None:
+        silence = 0
+        caller = self.call.caller
+        if self._silence_base is not None:
+            silence = max(0, round(caller.jack.stats().unsent_ms - self._silence_base))
+        self._sink(TransferClaimed(self.call.call_id, self.action_id, self.name, claim, silence))
+
+    # Facts ----------------------------------------------------------------------------------------------------------
+
+    def _from_caller(self, event: legs.LegEvent) -> None:
+        at = time.time()
+        match event:
+            case legs.LegEnded(cause=cause, q850=q850):
+                self.post(events.CallerGone(at=at, text=cause.upper(), q850=q850))
+            case legs.LegFailed(reason=reason, q850=q850):
+                self.post(events.CallerGone(at=at, text=reason, q850=q850))
+            case legs.LegMediaSeen():
+                self.post(events.CallerMediaSeen(at=at))
+            case legs.LegHeld(held=held):
+                self.post(events.CallerReinvited(at=at, held=held))
+            case legs.LegMark(id=mark):
+                self._played(mark)
+            case sip.ReferAccepted(status=status, subscription=subscription):
+                self.post(events.ReferAccepted(at=at, status=status, subscription=subscription))
+            case sip.ReferRefused(status=status, response=response):
+                self.post(
+                    events.ReferRefused(
+                        at=at,
+                        status=status,
+                        text=response.reason if response is not None else "no answer",
+                        q850=_q850(response),
+                        local=response is None,
+                    )
+                )
+            case sip.ReferNotified(status=status, text=text, subscription_state=subscription_state):
+                final = subscription_state.partition(";")[0].strip().lower() == "terminated"
+                self.post(events.ReferNotified(at=at, status=status, text=text, final=final))
+            case sip.ReferEnded(reason=reason):
+                self.post(events.ReferEnded(at=at, text=reason))
+            case _:
+                pass
+
+    def _from_target(self, attempt: int, event: legs.LegEvent) -> None:
+        at = time.time()
+        match event:
+            case legs.LegInvited(size=size, transport=transport):
+                self.post(events.LegInvited(at=at, leg=attempt, size=size, transport=transport))
+            case legs.LegRinging(status=status, reason=reason, early_media=early):
+                self.post(events.LegProgress(at=at, leg=attempt, status=status, text=reason, early_media=early))
+            case legs.LegAnswered(status=status, reason=reason, fault=fault):
+                text = fault or reason
+                leg = self._targets.get(attempt)
+                if leg is not None and not fault:
+                    self.call.record(leg)
+                self.post(events.LegAnswered(at=at, leg=attempt, status=status, text=text, usable_media=not fault))
+            case legs.LegFailed() | legs.LegEnded() if attempt in self._closing:
+                self.post(events.LegClosed(at=at, leg=attempt))
+            case legs.LegFailed(status=status, reason=reason, q850=q850, local=local, detail=detail):
+                cause = _LOCAL_CAUSES.get(detail, events.LocalCause.INTERNAL_ERROR) if local else None
+                self.post(
+                    events.LegFailed(at=at, leg=attempt, status=status, text=reason or detail, q850=q850, local=cause)
+                )
+            case legs.LegEnded(cause=ending, q850=q850):
+                self.post(events.LegEnded(at=at, leg=attempt, text=ending.upper(), q850=q850))
+            case legs.LegMediaSeen():
+                self.post(events.LegMediaSeen(at=at, leg=attempt))
+            case legs.LegMark(id=mark):
+                self._played(mark)
+            case legs.LegKey(digit=digit):
+                self._key(attempt, digit)
+            case sip.ReferRequested():
+                self._targets[attempt].reject_refer(603)
+            case _:
+                pass
+
+    def _key(self, attempt: int, digit: str) -> None:
+        at = time.time()
+        if attempt in self._screening:
+            answer = {
+                _KEYS_THAT_ACCEPT: events.ScreeningAnswer.ACCEPTED,
+                _KEYS_THAT_DECLINE: events.ScreeningAnswer.DECLINED,
+            }.get(digit)
+            if answer is not None:
+                self._screening.discard(attempt)
+                self.post(events.ScreeningAnswered(at=at, leg=attempt, answer=answer))
+            return
+        before, self._stars[attempt] = self._stars.get(attempt, ""), digit
+        if before == digit == "*" and self.state.joined == attempt:
+            self._stars[attempt] = ""
+            self.post(events.ReturnRequested(at=at, leg=attempt))
+
+    # Helpers of this file -------------------------------------------------------------------------------------------
+
+    def _say(self, leg: Leg, speech: Speech, done: Callable[[], None]) -> None:
+        leg.jack.say.write(speech.data, speech.rate)
+        mark = next(self._mark_ids)
+        self._marks[mark] = done
+        leg.jack.say.mark(mark)
+
+    def _played(self, mark: int) -> None:
+        done = self._marks.pop(mark, None)
+        if done is not None:
+            done()
+
+    async def _render(self, text: str) -> Speech | None:
+        if not text.strip():
+            return None
+        try:
+            return await self._speaker.render(text)
+        except Exception as error:
+            self._note(f"the voice failed: {error}")
+            return None
+
+    def _report(self, report: TransferReport) -> None:
+        if not self.report.done():
+            self.report.set_result(report)
+
+    def _timer_fired(self, timer: events.TimerName, attempt: int | None) -> None:
+        self._timers.pop((timer, attempt), None)
+        self.post(events.TimerFired(at=time.time(), timer=timer, leg=attempt))
+
+    def _stop_timer(self, timer: events.TimerName, attempt: int | None) -> None:
+        handle = self._timers.pop((timer, attempt), None)
+        if handle is not None:
+            handle.cancel()
+
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        return self.call.spawn(work)
+
+    def _note(self, text: str, attempt: int | None = None) -> None:
+        self.call.note("transfer.note", _leg_name(attempt), text=text)
+
+
+def refer_uri(uri: Uri, headers: Sequence[tuple[str, str]]) -> Uri:
+    """The URI of a Refer-To, with the action's headers in it (RFC 3261 §19.1.1)."""
+    return replace(uri, headers=tuple((escape_header(name), escape_header(value)) for name, value in headers))
+
+
+def _leg_name(attempt: int | None) -> str:
+    return "" if attempt is None else f"target-{attempt + 1}"
+
+
+def _q850(response: Response | None) -> int | None:
+    if response is None:
+        return None
+    return next((each.cause for each in response.reasons if each.protocol.upper() == "Q.850"), None)
+
+
+def _facts(event: events.Event) -> dict[str, object]:
+    return {field.name: getattr(event, field.name) for field in fields(event) if field.name != "at"}
+
+
+def _phases(state: State) -> str:
+    phases = [str(state.caller)] + [f"{_leg_name(leg.attempt)}:{leg.phase}" for leg in state.legs.values()]
+    return " ".join(phases) + (" Done" if state.done else "")
+
+
+def _shown(effect: effects.Effect) -> str:
+    if isinstance(effect, effects.ClaimOutcome):
+        return f"ClaimOutcome({effect.claim.outcome}, {effect.claim.reason})"
+    shown = [f"{field.name}={getattr(effect, field.name)!s}" for field in fields(effect)]
+    return f"{type(effect).__name__}({', '.join(shown)})"

@@ -1,0 +1,130 @@
+"""SIPp, the reference load generator, run with one of the scenarios under ``tests/interop/scenarios``."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.ports import free_port
+
+SCENARIOS = Path(__file__).parent.parent / "interop" / "scenarios"
+
+
+@dataclass(frozen=True, slots=True)
+class SippResult:
+    """``status`` 0: every call went as the scenario says. ``messages`` is what crossed the wire."""
+
+    status: int
+    messages: str
+    errors: str
+    screen: str
+
+    def check(self) -> None:
+        assert self.status == 0, f"SIPp left with {self.status}\n{self.errors[-3000:]}\n{self.messages[-6000:]}"
+
+
+class Sipp:
+    """One SIPp process. As a server (no ``remote``) it waits for ``calls`` calls."""
+
+    def __init__(
+        self,
+        scenario: str,
+        folder: Path,
+        *,
+        remote: str | None = None,
+        calls: int = 1,
+        service: str = "+15550100",
+        keys: Mapping[str, str] | None = None,
+        port: int | None = None,
+        rate: int = 10,
+        limit: float = 30.0,
+        extra: tuple[str, ...] = (),
+    ) -> None:
+        if shutil.which("sipp") is None:
+            pytest.skip("SIPp is not installed (Debian: sip-tester)")
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.port = port or free_port(2)
+        self.limit = limit
+        media = free_port(8)
+        self._messages = folder / "messages.log"
+        self._errors = folder / "errors.log"
+        self._arguments = [
+            "sipp",
+            *([remote] if remote else []),
+            "-sf",
+            str(SCENARIOS / scenario),
+            "-i",
+            "127.0.0.1",
+            "-p",
+            str(self.port),
+            "-mp",
+            str(media),
+            "-m",
+            str(calls),
+            "-r",
+            str(rate),
+            "-s",
+            service,
+            "-nostdin",
+            "-timeout",
+            f"{int(limit)}s",
+            "-timeout_error",
+            "-trace_msg",
+            "-message_file",
+            str(self._messages),
+            "-trace_err",
+            "-error_file",
+            str(self._errors),
+            *extra,
+        ]
+        for name, value in (keys or {}).items():
+            self._arguments += ["-key", name, value]
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it; a waiting one is ready when its port is bound, which SIPp does at once."""
+        self._process = await asyncio.create_subprocess_exec(
+            *self._arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            cwd=self.folder,
+        )
+        await self._bound()
+
+    async def _bound(self) -> None:
+        wanted = f"0100007F:{self.port:04X}"
+        for _ in range(500):
+            if wanted in Path("/proc/net/udp").read_text() or (self._process and self._process.returncode is not None):
+                return
+            await asyncio.sleep(0.01)  # polls for the socket of another process
+
+    async def finish(self) -> SippResult:
+        """Wait for its end."""
+        assert self._process is not None
+        try:
+            screen, _ = await asyncio.wait_for(self._process.communicate(), self.limit + 10)
+        except TimeoutError:
+            self._process.kill()
+            screen, _ = await self._process.communicate()
+        return SippResult(
+            self._process.returncode or 0, _text(self._messages), _text(self._errors), screen.decode(errors="replace")
+        )
+
+    async def run(self) -> SippResult:
+        await self.start()
+        return await self.finish()
+
+    def kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace") if path.exists() else ""
