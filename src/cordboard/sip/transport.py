@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
 
 from cordboard.sip.config import EndpointConfig
 from cordboard.sip.events import Event, Trace
@@ -25,17 +26,27 @@ def is_loopback(host: str) -> bool:
     return host.startswith("127.") or host in ("::1", "localhost")
 
 
+# RFC 1918, RFC 6598, RFC 4193
+_PRIVATE = tuple(
+    ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+)
+
+
+@lru_cache(maxsize=1024)
 def address_class(host: str) -> str:
     """How far an address reaches: "loopback", "link", "private", "public", or "name" for a host name."""
     try:
         address = ip_address(host.strip("[]"))
     except ValueError:
         return "loopback" if host == "localhost" else "name"
+    mapped = getattr(address, "ipv4_mapped", None)
+    if mapped is not None:
+        address = mapped
     if address.is_loopback:
         return "loopback"
     if address.is_link_local or address.is_unspecified or address.is_multicast:
         return "link"
-    return "private" if address.is_private else "public"
+    return "private" if any(address in network for network in _PRIVATE) else "public"
 
 
 class Transport:
