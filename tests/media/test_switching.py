@@ -484,3 +484,23 @@ def test_nothing_is_heard_in_a_bridge_but_the_other() -> None:
     heard = human.heard()
     assert tone_present(heard[:16000], 8000, 1500, 0.9, 0.9)
     assert max(tone_windows(heard[:15000], 8000, 500)) < 0.05
+
+
+def test_a_source_that_starts_its_numbers_again_is_still_heard() -> None:
+    stage = Stage()
+    caller, person = stage.party(), stage.party()
+    caller.say_frame()
+    caller.jack.hears(person.jack)
+    person.jack.tap()
+    for number in range(60):
+        if number == 20:
+            person.sequence = 30000  # far ahead
+        if number == 40:
+            person.sequence = 25000  # far behind
+        person.say_frame()
+        stage.run(0.02)
+    assert len(caller.sent) == 58
+    assert_continuous(caller.sent)
+    assert person.jack.stats().lost == 0
+    stage.run(0.1)
+    assert len(stage.board.frames()[0]) == 60

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 HEADER = struct.Struct("!BBHII")
 MAX_DATAGRAM = 2048
+MAX_DROPOUT, MAX_MISORDER = 3000, 100  # RFC 3550 §A.1
 
 
 class Packet(NamedTuple):
@@ -73,29 +74,33 @@ class Reception:
         self.reordered = 0
         self.jitter = 0.0  # in timestamp units
         self._seen = 0  # bit n: `highest - n` has come
+        self._expected_again: int | None = None
         self._transit: float | None = None
         self._reported_expected = 0
         self._reported_received = 0
 
     def update(self, sequence: int, timestamp: int, now: float) -> int | None:
-        """Count a packet; answers its extended sequence number, None for one that has come before."""
+        """Count a packet; answers its extended sequence number, None for one that is not to be heard:
+        it has come before, or its number lies far from the others' and the next one has yet to confirm it (§A.1)."""
         step = distance16(sequence, self.highest & 0xFFFF)
+        if not -MAX_MISORDER <= step <= MAX_DROPOUT:
+            if sequence != self._expected_again:
+                self._expected_again = (sequence + 1) & 0xFFFF
+                return None
+            # Two in a row: the source has started its numbers again. Ours go on rising, and none count as lost.
+            step = step if step > 0 else step + 0x10000
+            self.base += step - 1
+        self._expected_again = None
         extended = self.highest + step
         if step > 0:
-            if step > 3000:  # RFC 3550 §A.1 MAX_DROPOUT: the source has restarted its numbers
-                self.base += step - 1
             self._seen = (self._seen << step | 1) & 0xFFFFFFFFFFFFFFFF if step < 64 else 1
             self.highest = extended
         else:
-            bit = 1 << -step
             if -step < 64:
-                if self._seen & bit:
+                if self._seen >> -step & 1:
                     self.duplicates += 1
                     return None
-                self._seen |= bit
-            elif -step > 100:  # §A.1 MAX_MISORDER: not late, but started again
-                self.base, self.highest, self._seen, self.received = extended - 1, extended, 1, 0
-                self._reported_expected = self._reported_received = 0
+                self._seen |= 1 << -step
             self.reordered += 1
         self.received += 1
         transit = now * self.clock_rate - timestamp

@@ -376,7 +376,7 @@ class Session(PacketSource, Ear):
         terms = self.terms
         if terms is None:
             return
-        if self.silent_after is not None and terms.receives and not self._told_silent:
+        if self.silent_after is not None and terms.receives and terms.remote is not None and not self._told_silent:
             since = max(self._listening_since, self._heard_at or 0.0)
             if now - since >= self.silent_after:
                 self._told_silent = True
