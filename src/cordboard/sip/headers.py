@@ -140,16 +140,17 @@ class Headers:
     Values are text; octets that are not UTF-8 are kept as surrogate escapes, so that they leave as they came.
     """
 
-    __slots__ = ("_fields", "_index", "_typed", "version")
+    __slots__ = ("_fields", "_index", "_typed", "has_length", "version")
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         self._fields: list[tuple[str, str]] = []
         self._index: dict[str, list[str]] | None = None
         self._typed: dict[str, object] = {}
+        self.has_length = False
+        """A Content-Length line may be among the fields: the writer leaves it out and makes its own."""
         self.version = 0
         """Raised by every change: what was derived from the headers is stale when it differs."""
-        for name, value in fields:
-            self._fields.append((_checked_name(name), check_text(str(value), name).strip()))
+        self._fields += [self._checked(name, value) for name, value in fields]
 
     @classmethod
     def from_parser(cls, fields: list[tuple[str, str]], index: dict[str, list[str]]) -> Headers:
@@ -158,6 +159,7 @@ class Headers:
         headers._fields = fields
         headers._index = index
         headers._typed = {}
+        headers.has_length = "content-length" in index
         headers.version = 0
         return headers
 
@@ -169,6 +171,12 @@ class Headers:
             check_text(value.replace("\\\0", ""), _checked_name(name))
             headers._fields.append((name, value))
         return headers
+
+    def _checked(self, name: str, value: str) -> tuple[str, str]:
+        name = _checked_name(name)
+        if name in LENGTH_NAMES:
+            self.has_length = True
+        return name, check_text(str(value), name).strip()
 
     def _by_key(self) -> dict[str, list[str]]:
         index = self._index
@@ -212,19 +220,19 @@ class Headers:
 
     def add(self, name: str, value: str) -> None:
         """Append a line."""
-        self._fields.append((_checked_name(name), check_text(str(value), name).strip()))
+        self._fields.append(self._checked(name, value))
         self._changed()
 
     def prepend(self, name: str, value: str) -> None:
         """Insert a line before the first of its name (or before all others): for Via, Route and Record-Route."""
         key = canonical(name)
         position = next((i for i, (own, _) in enumerate(self._fields) if canonical(own) == key), 0)
-        self._fields.insert(position, (_checked_name(name), check_text(str(value), name).strip()))
+        self._fields.insert(position, self._checked(name, value))
         self._changed()
 
     def set(self, name: str, value: str) -> None:
         """Make this the only line of its name, at the place of the first one, or at the end."""
-        field = (_checked_name(name), check_text(str(value), name).strip())
+        field = self._checked(name, value)
         key = canonical(name)
         position = next((i for i, (own, _) in enumerate(self._fields) if canonical(own) == key), None)
         kept = [other for other in self._fields if canonical(other[0]) != key]
@@ -237,7 +245,7 @@ class Headers:
 
     def set_all(self, name: str, values: Iterable[str]) -> None:
         """Replace all lines of this name by one line per value, at the place of the first one, or at the end."""
-        fields = [(_checked_name(name), check_text(str(value), name).strip()) for value in values]
+        fields = [self._checked(name, value) for value in values]
         key = canonical(name)
         position = next((i for i, (own, _) in enumerate(self._fields) if canonical(own) == key), len(self._fields))
         kept = [other for other in self._fields if canonical(other[0]) != key]
@@ -267,6 +275,7 @@ class Headers:
         twin._fields = list(self._fields)
         twin._index = None
         twin._typed = {}
+        twin.has_length = self.has_length
         twin.version = 0
         return twin
 

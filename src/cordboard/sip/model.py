@@ -65,7 +65,10 @@ class Message:
             return wire
         lines = [self.start_line]
         # Every name and value was checked when it entered Headers.
-        lines += [f"{name}: {value}" for name, value in headers._fields if name not in LENGTH_NAMES]
+        if headers.has_length:
+            lines += [f"{name}: {value}" for name, value in headers._fields if name not in LENGTH_NAMES]
+        else:
+            lines += [f"{name}: {value}" for name, value in headers._fields]
         body = self._body
         lines.append(f"Content-Length: {len(body)}\r\n\r\n")
         wire = "\r\n".join(lines).encode("utf-8", "surrogateescape") + body
@@ -242,13 +245,14 @@ class Message:
 class Request(Message):
     """RFC 3261 §7.1. uri may be given as a Uri or as text; it is parsed when first asked for."""
 
-    __slots__ = ("_method", "_uri", "_uri_text")
+    __slots__ = ("_line", "_method", "_uri", "_uri_text")
 
     def __init__(
         self, method: str, uri: Uri | str, headers: Headers | Iterable[tuple[str, str]] = (), body: bytes = b""
     ) -> None:
         super().__init__(headers, body)
         self._method = method
+        self._line: str | None = None
         self._uri_text: str | None
         self._uri: Uri | None
         if isinstance(uri, str):
@@ -263,7 +267,7 @@ class Request(Message):
     @method.setter
     def method(self, method: str) -> None:
         self._method = method
-        self._wire = None
+        self._line = self._wire = None
 
     @property
     def uri(self) -> Uri:
@@ -278,7 +282,7 @@ class Request(Message):
             self._uri_text, self._uri = uri, None
         else:
             self._uri_text, self._uri = None, uri
-        self._wire = None
+        self._line = self._wire = None
 
     @property
     def uri_text(self) -> str:
@@ -289,6 +293,8 @@ class Request(Message):
 
     @property
     def start_line(self) -> str:
+        if self._line is not None:
+            return self._line
         uri = self.uri_text
         if not uri or " " in uri or "\t" in uri:
             raise HeaderInjectionError("Request-URI", "white space is not allowed (RFC 3261 §7.1)")
@@ -296,7 +302,8 @@ class Request(Message):
         if not is_token(self._method):
             check_text(self._method, "method")
             raise HeaderInjectionError("method", "not a token (RFC 3261 §7.1)")
-        return f"{self._method} {uri} SIP/2.0"
+        self._line = f"{self._method} {uri} SIP/2.0"
+        return self._line
 
     @property
     def parts(self) -> RequestParts:
