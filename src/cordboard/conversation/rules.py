@@ -52,7 +52,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class RuleAction:
-    """An agent's action as far as the rules read it. `kind` is the directory's (``LIVE_TRANSFER``, ``END_CALL``, ...)."""
+    """An agent's action as far as the rules read it. `kind` is the directory's (``LIVE_TRANSFER``, ``END_CALL``)."""
 
     name: str
     kind: str

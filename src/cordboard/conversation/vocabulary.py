@@ -16,8 +16,10 @@ PERSON = (
     " | a real human being | someone real | your boss)"
 )
 ASK = (
-    "[please] [can i | could i | may i | i want to | i would like to | i'd like to | i need to | let me | just let me"
-    " | i really want to | i have to | i'd rather | i prefer to | can you let me]"
+    "[hello | hi | look | okay | well | yes | no | please]"
+    " [please | can i | could i | could i please | can i please | may i | i want to | i would like to | i'd like to"
+    " | i need to | let me | just let me | i just want to | i really want to | i have to | i'd rather | i prefer to"
+    " | can you let me]"
 )
 REACH = (
     "(connect me (to | with) | transfer me to | put me through to | forward me to | hand me over to | pass me to"
@@ -81,7 +83,8 @@ SMALL_TALK: dict[str, tuple[tuple[str, ...], str]] = {
 
 # What callers say besides: it competes with the phrases above, so that they are not heard in everything.
 COMPETING = tuple(
-    """
+    line.strip()
+    for line in """
     what are your (opening | business | office) hours
     what time do you (open | close) [today | tomorrow]
     are you open [today | tomorrow | on sunday | on saturday | on the weekend]
@@ -92,7 +95,7 @@ COMPETING = tuple(
     how much (is it | does it cost | is that | do i owe)
     what does it cost
     that is too expensive
-    i (want | would like | need) to (make | change | cancel | confirm | book) (an appointment | a reservation | my order)
+    i (want | would like | need) to (make | change | cancel | book) (an appointment | a reservation | my order)
     i want to (order | buy) (something | a pizza | a ticket | a book)
     i have a question about my (bill | account | order)
     where is my (order | package | delivery)
@@ -150,15 +153,19 @@ COMPETING = tuple(
 )
 
 NOUN = (
-    r"(?:(?:real|live|actual) )?(?:person|human being|human|someone|somebody|anyone|anybody|agent|representative|rep|operator"
-    r"|receptionist|manager|supervisor|colleague|customer (?:service|support|care)|member of (?:the )?(?:staff|team)"
-    r"|staff|team member|employee|advisor|adviser|specialist|expert|attendant|boss|front desk|people)\b(?!')"
+    r"(?:(?:real|live|actual) )?(?:person|human being|human|someone|somebody|anyone|anybody|agent|representative|rep"
+    r"|operator|receptionist|manager|supervisor|colleague|customer (?:service|support|care)"
+    r"|member of (?:the )?(?:staff|team)|staff|team member|employee|advisor|adviser|specialist|expert|attendant|boss"
+    r"|front desk|people)\b(?!')(?: (?:else|real)\b)?"
 )
 WISH = (
-    r"(?:talk|speak|chat) (?:to|with)|(?:connect|transfer|forward|pass|switch|direct|route|redirect) (?:me|us|this call|my call)"
-    r"|put (?:me|us|my call) through|put (?:me|us) on (?:to|with)|hand (?:me|us|this)(?: over| off)?|(?:get|give|find|bring|fetch) me|(?:i|we) (?:just |really |only )?(?:want|need|prefer|demand|require)"
-    r"|(?:i|we) would (?:like|prefer|rather have)|i'd (?:like|prefer|rather have)|(?:can|could|may) (?:i|we) (?:please )?(?:have|get|reach)|reach|escalate"
-)  # fmt: skip
+    r"(?:talk|speak|chat) (?:to|with)"
+    r"|(?:connect|transfer|forward|pass|switch|direct|route|redirect)(?:ing)? (?:me|us|this call|my call)"
+    r"|put (?:me|us|my call) through|put (?:me|us) on (?:to|with)|hand (?:me|us|this)(?: over| off)?"
+    r"|(?:get|give|find|bring|fetch) me|(?:i|we) (?:just |really |only )?(?:want|need|prefer|demand|require)"
+    r"|(?:i|we) would (?:like|prefer|rather have)|i'd (?:like|prefer|rather have)"
+    r"|(?:can|could|may) (?:i|we) (?:please )?(?:have|get|reach)|reach|escalate"
+)
 FILL = (
     r"(?:a|an|the|your|my|to|with|by|some|another|over|please|now|just|actually|really|real|live|human|immediately|maybe"
     r"|directly|right away|straight|in|from|of|one|other|different|any|available|qualified|senior|nice|through|on|off)"
@@ -171,11 +178,13 @@ PERSON_WISHES = tuple(
         r"^(?:(?:please|can you|could you|would you|will you|just|yes|okay|now|you can|you may) )*"
         r"(?:transfer|connect|put|forward|redirect) (?:me|us|my call|the call|this call)(?: (?:through|over|on))?"
         r"(?: (?:please|now|then|already))*$",
-        rf"\b(?:is|are|isn't|aren't) there (?:not )?(?:{FILL} )*{NOUN}.*\b(?:talk|speak|help|available|there|around)\b",
+        rf"\b(?:is|are|isn't|aren't) there (?:not )?(?:{FILL} )*{NOUN}"
+        r".*\b(?:talk|speak|help|available|there|around)\b",
         rf"\b(?:is|are) (?:{FILL} )*{NOUN} (?:there|available|around|free)\b",
-        rf"\b(?:can|could) (?:{FILL} )*(?:someone|somebody|anyone|anybody|a human|a person)(?: else)?(?: please)? help\b",
+        rf"\b(?:can|could) (?:{FILL} )*(?:someone|somebody|anyone|anybody|a human|a person)"
+        r"(?: else)?(?: please)? (?:help|call)\b",
         rf"\b(?:do|don't) you have (?:{FILL} )*{NOUN}",
-        r"\b(?:not|don't|do not|won't|hate|stop|tired of)\b.*\b(?:talk|speak|deal|talking|speaking|dealing) (?:to|with) "
+        r"\b(?:not|don't|do not|won't|hate|stop|tired of)\b.*\b(?:talk|speak|deal)(?:ing)? (?:to|with) "
         r"(?:a |an |this |you )?(?:stupid |damn )?(?:machine|robot|bot|computer|recording|ai|automat\w+)\b",
     )
 )
@@ -211,7 +220,9 @@ STOP = frozenset(
 )
 
 COMMANDS = {
-    "END_CALL": re.compile(r"^(?:(?:okay|thanks|thank you|well|no|and) )*(?:goodbye|good bye|bye|bye bye|hang up|that is all|that's all)\b"),
+    "END_CALL": re.compile(
+        r"^(?:(?:okay|thanks|thank you|well|no|and|please) )*(?:goodbye|good bye|bye|hang up|that is all|that's all)\b"
+    ),
     "TAKE_MESSAGE": re.compile(r"\b(?:leave|take|record)(?: \w+)? (?:a |the |my )?(?:short |voice )?message\b"),
     "SCHEDULE_CALLBACK": re.compile(r"\b(?:call|ring|phone) (?:me|us) back\b|\bcall ?back\b"),
 }  # fmt: skip
@@ -222,7 +233,8 @@ TOPICS = tuple(
                   r"(?:robot|human|person|machine|computer|real|recording|bot|ai)\b"),
         ("who", r"\bwho (?:are you|am i (?:talking|speaking)|is this)\b|\bwhat(?: is|'s) your name\b"),
         ("well", r"\bhow are you\b|\bhow is it going\b"),
-        ("repeat", r"\b(?:repeat|say) (?:that|it)\b|\bwhat did you say\b|^(?:sorry|pardon|excuse me|say again)(?: me)?$"),
+        ("repeat", r"\b(?:repeat|say) (?:that|it)\b|\bwhat did you say\b|"
+                   r"^(?:sorry|pardon|excuse me|say again)(?: me)?$"),
         ("wait", r"^(?:please )?(?:wait|hold on|one (?:moment|second)|just a (?:moment|second|minute))\b"),
         ("help", r"\bwhat can you do\b|^(?:please )?(?:can you )?help(?: me)?(?: please)?$|^i need (?:some )?help$"),
         ("thanks", r"^(?:okay )?(?:thanks|thank you)\b"),

@@ -29,9 +29,15 @@ FILLER_WEIGHT = 1e-16
 """Weight of "some other sounds" against one phrase. Heavier refuses more strangers' sentences and more phrases."""
 
 # The phones of the English model, whose free succession explains any speech.
-_PHONES = (
-    "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH"
-).split(" ")
+_PHONES = tuple(
+    phone
+    for row in (
+        "AA AE AH AO AW AY B CH D DH EH ER EY",
+        "F G HH IH IY JH K L M N NG OW OY P",
+        "R S SH T TH UH UW V W Y Z ZH",
+    )
+    for phone in row.split()
+)
 
 MAX_GRAMMARS = 32
 """Grammars that stay compiled; the least recently used goes first."""
