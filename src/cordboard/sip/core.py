@@ -30,6 +30,7 @@ class Core:
     """The shared state of an endpoint; usages hold it, and it knows them only through its tables."""
 
     __slots__ = (
+        "_capabilities",
         "_resolutions",
         "config",
         "dead_targets",
@@ -49,6 +50,7 @@ class Core:
         self.config = config
         self.identifiers = identifiers
         self.draining = False
+        self._capabilities = [("Allow", ", ".join(config.allow)), ("Supported", ", ".join(config.supported))]
         self.timers = Timers()
         self.transport = Transport(config)
         self.transactions = Transactions(config, self.timers, self.transport)
@@ -142,7 +144,7 @@ class Core:
 
     def capabilities(self) -> list[tuple[str, str]]:
         """Allow and Supported (RFC 3261 §13.2.1)."""
-        return [("Allow", ", ".join(self.config.allow)), ("Supported", ", ".join(self.config.supported))]
+        return self._capabilities
 
 
 def session_body(message: Message) -> bytes:

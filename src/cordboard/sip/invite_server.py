@@ -57,17 +57,16 @@ class IncomingSession(Session):
     def _dialog_response(self, status: int, reason: str, headers: Fields, body: bytes) -> Response:
         """A response that makes a dialog: Record-Route copied, Contact (RFC 3261 §12.1.1)."""
         response = self._transaction.response(status, reason, self._tag)
-        fields = response.headers
         assert self.dialog is not None
-        for route in self._transaction.request.headers.get_all("Record-Route"):
-            fields.add("Record-Route", route)
-        fields.add("Contact", f"<{self.core.transport.contact_uri(self.dialog.flow, self.dialog.secure)}>")
-        fields.extend(self.core.capabilities())
-        fields.add("Server", self.core.config.user_agent)
-        fields.extend(headers)
+        fields = [("Record-Route", route) for route in self._transaction.request.headers.get_all("Record-Route")]
+        fields.append(("Contact", f"<{self.core.transport.contact_uri(self.dialog.flow, self.dialog.secure)}>"))
+        fields += self.core.capabilities()
+        fields.append(("Server", self.core.config.user_agent))
+        fields += headers
         if body:
-            fields.add("Content-Type", "application/sdp")
+            fields.append(("Content-Type", "application/sdp"))
             response.body = body
+        response.headers.extend(fields)
         return response
 
     # Ringing --------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ leaves nothing behind.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from zlib import crc32
 
 from cordboard.sip.core import Core
@@ -17,10 +18,10 @@ from cordboard.sip.flow import Close, Flow
 from cordboard.sip.framing import StreamFramer
 from cordboard.sip.headers import canonical
 from cordboard.sip.invite_server import IncomingSession
-from cordboard.sip.message import Request, Response, check_message, parse_message, response_to
+from cordboard.sip.message import ParserLimits, Request, Response, check_message, parse_message, response_to
 from cordboard.sip.session import Phase, Session
 from cordboard.sip.transaction_tables import Input, State
-from cordboard.sip.transactions import ServerKey
+from cordboard.sip.transactions import ServerKey, stamped_parts
 from cordboard.sip.via import Via
 
 _OUTSIDE_DIALOG = frozenset(("INVITE", "OPTIONS"))
@@ -30,13 +31,14 @@ _DESCRIBED = frozenset(("INVITE", "UPDATE", "PRACK"))
 class Receiver:
     """Takes what the network brings."""
 
-    __slots__ = ("_core", "_framers", "_salt", "_session")
+    __slots__ = ("_core", "_framers", "_limits", "_salt", "_session")
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self._framers: dict[Flow, StreamFramer] = {}
         self._salt = core.identifiers.tag()
         self._session: str | None = None
+        self._limits = ParserLimits(message_bytes=core.config.maximum_message)
 
     # Bytes ----------------------------------------------------------------------------------------------------------
 
@@ -50,7 +52,7 @@ class Receiver:
             if len(self._framers) >= self._core.config.maximum_connections:
                 self._core.transport.outgoing.append(Close(flow))
                 return
-            framer = self._framers[flow] = StreamFramer()
+            framer = self._framers[flow] = StreamFramer(self._limits)
         for message in framer.feed(data):
             self._message(message, flow, now)
         pings, _ = framer.take_keep_alives()
@@ -77,7 +79,7 @@ class Receiver:
         if admission == "drop" and flow.remote[0] not in core.peers:
             return
         try:
-            message = parse_message(data)
+            message = parse_message(data, self._limits)
         except ParseError as error:
             if admission == "allow" and data.strip():
                 self._refuse_unreadable(error, flow)
@@ -93,6 +95,9 @@ class Receiver:
                     self._refuse(message, flow, 403)
                 return
             try:
+                if b"\0" in data and message.method == "INVITE":
+                    # A dialog repeats its headers in later requests, where no NUL may stand.
+                    raise ParseError("message", "NUL in an INVITE (RFC 3261 §25.1)")
                 self._request(message, flow, now)
             except ParseError as error:
                 self._refuse_unreadable(error, flow, message.parts)
@@ -129,9 +134,8 @@ class Receiver:
         transport.send(used, response.serialize(), call_id, self._session)
 
     def _stateless(self, request: Request, flow: Flow, status: int, reason: str = "") -> Response:
-        parts = request.parts
+        parts = stamped_parts(request, stamped(request, flow))
         response = response_to(parts, status, reason, to_tag=self._tag(parts))
-        response.headers.set_all("Via", stamped(request, flow))
         response.headers.add("Server", self._core.config.user_agent)
         return response
 
@@ -145,7 +149,6 @@ class Receiver:
         known = error.request_parts or parts
         if known is None or not known.answerable:
             return
-        response = response_to(known, error.status, error.rule.split("(")[0].strip()[:80], to_tag=self._tag(known))
         vias = list(known.vias)
         via: Via | None = None
         try:
@@ -154,7 +157,9 @@ class Receiver:
                 vias[0] = str(via)
         except ParseError:
             via = None
-        response.headers.set_all("Via", vias)
+        reason = error.rule.split("(")[0].strip()[:80]
+        answered = replace(known, vias=tuple(vias))
+        response = response_to(answered, error.status, reason, to_tag=self._tag(known))
         self._respond(response, via, flow, known.call_id or "")
 
     # Requests -------------------------------------------------------------------------------------------------------

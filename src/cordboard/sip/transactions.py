@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
 from cordboard.sip.config import EndpointConfig
+from cordboard.sip.errors import RequestParts
 from cordboard.sip.flow import Flow
 from cordboard.sip.headers import Headers
 from cordboard.sip.message import Request, Response, response_to
@@ -204,10 +206,18 @@ def acknowledge_failure(invite: Request, response: Response) -> Request:
     return Request("ACK", invite.uri_text, headers)
 
 
+def stamped_parts(request: Request, vias: tuple[str, ...]) -> RequestParts:
+    """What a response to ``request`` copies, with these Via values."""
+    headers = request.headers
+    return RequestParts(
+        request.method, vias, headers.get("From"), headers.get("To"), headers.get("Call-ID"), headers.get("CSeq")
+    )
+
+
 class ServerTransaction(_Transaction):
     """One request of a peer and our responses."""
 
-    __slots__ = ("key", "merge_key", "request", "user", "vias")
+    __slots__ = ("_parts", "_tagged", "key", "merge_key", "request", "user")
 
     def __init__(
         self, layer: Transactions, request: Request, key: ServerKey, flow: Flow, vias: tuple[str, ...]
@@ -223,7 +233,8 @@ class ServerTransaction(_Transaction):
         self.request = request
         self.key = key
         self.merge_key: MergeKey | None = None
-        self.vias = vias
+        self._parts = stamped_parts(request, vias)
+        self._tagged: str | None = None
         self.user: ServerUser | None = None
 
     @property
@@ -232,9 +243,11 @@ class ServerTransaction(_Transaction):
 
     def response(self, status: int, reason: str = "", to_tag: str | None = None) -> Response:
         """A response with the headers that RFC 3261 §8.2.6.2 copies, Via with received and rport."""
-        response = response_to(self.request, status, reason, to_tag=to_tag)
-        response.headers.set_all("Via", self.vias)
-        return response
+        parts = self._parts
+        if to_tag is not None and status != 100 and self._tagged != to_tag and self.request.to.tag is None:
+            parts = self._parts = replace(parts, to=f"{self.request.headers.get('To')};tag={to_tag}")
+            self._tagged = to_tag
+        return response_to(parts, status, reason)
 
     def respond(self, response: Response, now: float) -> None:
         """Send a response."""
