@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FRAME_SECONDS = FRAME_SAMPLES / RECOGNISER_RATE
 FULL_SCALE = 32768.0
+_QUIET_LINE = -70.0
 
 
 def decibels(frame: bytes | memoryview) -> float:
@@ -56,23 +57,26 @@ class EnergyActivity:
         self.reset()
 
     def reset(self) -> None:
-        self._floor = -70.0
+        self._floor: float | None = None
         self._run = 0
         self._active = False
 
     @property
     def floor(self) -> float:
         """The noise floor in dB relative to full scale, as believed now."""
-        return self._floor
+        return _QUIET_LINE if self._floor is None else self._floor
 
     def feed(self, frame: bytes | memoryview) -> bool:
         level = decibels(frame)
-        if level < self._floor:
-            self._floor += (level - self._floor) * 0.3
+        if self._floor is None:
+            # The first frame is taken for the line's noise, since a caller rarely speaks into it.
+            self._floor = floor = min(max(level, _QUIET_LINE), self._loudest_floor)
+        elif level < self._floor:
+            self._floor = floor = self._floor + (level - self._floor) * 0.3
         else:
             # 1.5 dB a second while somebody speaks, 6 dB a second while nobody does.
-            self._floor = min(self._floor + (0.03 if self._active else 0.12), level, self._loudest_floor)
-        threshold = max(self._floor + (self._close_db if self._active else self._open_db), self._quietest)
+            self._floor = floor = min(self._floor + (0.03 if self._active else 0.12), level, self._loudest_floor)
+        threshold = max(floor + (self._close_db if self._active else self._open_db), self._quietest)
         differs = (level < threshold) if self._active else (level >= threshold)
         self._run = self._run + 1 if differs else 0
         if self._run >= (self._close_frames if self._active else self._open_frames):

@@ -24,8 +24,8 @@ MAX_DEPTH = 8
 ENOUGH = 0.7
 """A phrase stays when at least this share of its words is in the dictionary."""
 
-FILLER_PREFIX = "+"
-"""First character of a decoder's own words that stand for sounds; no phrase can contain it."""
+FILLER_PREFIX = "SOUND_"
+"""Beginning of a decoder's own words that stand for sounds; no phrase can contain it."""
 
 _TOKEN = re.compile(r"[a-z0-9']+|[\[\]()|]")
 _SPACE = re.compile(r"\s+")

@@ -15,7 +15,7 @@ import sys
 from collections import OrderedDict
 from typing import Any
 
-from .grammar import Compiled, compile_grammar
+from .grammar import FILLER_PREFIX, Compiled, compile_grammar
 from .pipe import ERROR, READY, claim_output, read_frame, write_frame
 from .ports import RECOGNISER_RATE, Grammar
 
@@ -52,8 +52,8 @@ class Engine:
         self._decoder: Any = pocketsphinx.Decoder(lm=None, samprate=RECOGNISER_RATE, loglevel="FATAL", bestpath=False)
         self._grammars: OrderedDict[bytes, Compiled] = OrderedDict()
         for phone in _PHONES:
-            self._decoder.add_word(f"+{phone.lower()}", phone, phone == _PHONES[-1])
-        self._filler = "(" + " | ".join(f"+{phone.lower()}" for phone in _PHONES) + ")+"
+            self._decoder.add_word(f"{FILLER_PREFIX}{phone}", phone, phone == _PHONES[-1])
+        self._filler = "(" + " | ".join(f"{FILLER_PREFIX}{phone}" for phone in _PHONES) + ")+"
 
     def knows(self, word: str) -> bool:
         return self._decoder.lookup_word(word) is not None

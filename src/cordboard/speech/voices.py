@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import io
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ import wave
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 
 from .espeak_worker import AUDIO, DONE, SPEAK
 from .pipe import ERROR, Helper, python_helper
@@ -265,32 +265,39 @@ class FliteVoice(RenderedVoice):
 
     async def _render(self, sentence: str, language: str) -> Pcm:
         async with self._slots:
-            process: asyncio.subprocess.Process | None = None
-            # A file of our own eyes only: arguments are shown to every user of the machine.
-            with tempfile.NamedTemporaryFile(prefix="speech-", suffix=".txt", delete=False) as file:
-                file.write(sentence.encode())
-            try:
-                async with asyncio.timeout(self.timeout):
-                    process = await asyncio.create_subprocess_exec(
-                        self._program, "-voice", self._variant, "-f", file.name, "-o", "/dev/stdout",
-                        stdin=asyncio.subprocess.DEVNULL,
-                        stdout=asyncio.subprocess.PIPE,
-                        stderr=asyncio.subprocess.DEVNULL,
-                        env={},
-                        start_new_session=True,
-                    )  # fmt: skip
-                    sound, _ = await process.communicate()
-            except TimeoutError:
-                raise SpeechTimeoutError("flite", "speak", f"no answer within {self.timeout:g} s") from None
-            except OSError as error:
-                raise SpeechUnavailableError("flite", "start", str(error)) from error
-            finally:
-                if process is not None and process.returncode is None:
-                    with contextlib.suppress(ProcessLookupError):
-                        process.kill()
-                    await asyncio.shield(process.wait())
-                os.unlink(file.name)
-        return _wave(sound)
+            # Files of our own eyes only: arguments are shown to every user of the machine, and flite does not
+            # write a text file's speech to a pipe.
+            with tempfile.TemporaryDirectory(prefix="speech-") as folder:
+                text, sound = Path(folder, "text"), Path(folder, "sound.wav")
+                text.write_text(sentence, encoding="utf-8")
+                await self._run("-voice", self._variant, "-f", str(text), "-o", str(sound))
+                if not sound.is_file():
+                    raise SpeechCrashError("flite", "speak", "no sound was written")
+                return _wave(sound.read_bytes())
+
+    async def _run(self, *arguments: str) -> None:
+        process: asyncio.subprocess.Process | None = None
+        try:
+            async with asyncio.timeout(self.timeout):
+                process = await asyncio.create_subprocess_exec(
+                    self._program,
+                    *arguments,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=asyncio.subprocess.DEVNULL,
+                    env={},
+                    start_new_session=True,
+                )
+                await process.wait()
+        except TimeoutError:
+            raise SpeechTimeoutError("flite", "speak", f"no answer within {self.timeout:g} s") from None
+        except OSError as error:
+            raise SpeechUnavailableError("flite", "start", str(error)) from error
+        finally:
+            if process is not None and process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await asyncio.shield(process.wait())
 
 
 def _wave(data: bytes) -> Pcm:
