@@ -218,3 +218,21 @@ def test_the_core_parses_what_it_writes() -> None:
     assert isinstance(again, Request)
     assert again.headers.get("X-Note") == "a b"
     s.finish()
+
+
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "BYE"])
+def test_a_nul_in_a_quoted_pair_is_answered_and_harms_nothing(method: str) -> None:
+    s = Scripted()
+    raw = s.request(method).serialize()
+    raw = raw.replace(b"Max-Forwards", b'Record-Route: "a\\\0b" <sip:10.0.0.9;lr>\r\nMax-Forwards', 1)
+    answers = s.send(raw)
+    assert [m.status for m in answers if isinstance(m, Response)] in ([400], [200], [481])
+    assert s.party.events == []
+    s.network.assert_idle()
+
+
+def test_a_message_above_the_limit_leaves_nothing() -> None:
+    s = Scripted(EndpointConfig(maximum_message=2000))
+    s.send(s.request("INVITE", body=b"v" * 3000))
+    assert s.party.events == []
+    s.network.assert_idle()
