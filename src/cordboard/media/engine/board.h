@@ -74,6 +74,7 @@ struct frame {
     const int16_t *pcm;
     size_t count;
     int rate;
+    struct jack *spoken_by; /* `at` is asked of it, 0 until then */
     int64_t at; /* when its first sample was spoken */
     int64_t now;
 };
@@ -118,64 +119,67 @@ struct tap {
 
 struct port { struct jack *jack; int fd; bool rtcp; bool clean; /* connected, and strangers drained */ };
 
+/* The first lines are what every packet touches; the order is for the processor's cache. */
 struct jack {
     struct source source;
-    struct say say;
     struct worker *worker;
-    uint32_t id;
-    int number, rate; /* the port; the rate of a PCM jack, 0 for one with sockets */
-    bool closed;
-    struct jack *after_closed;
     struct port rtp, rtcp;
-    struct timer timer;
-    struct cord now, next;
-    int64_t next_since;
-
-    /* the terms of the last offer/answer */
-    bool agreed, may_send, may_receive, mux;
-    uint8_t receive[128];
-    enum codec codec; /* that we send */
+    bool closed, agreed, may_send, may_receive, mux;
+    bool latched, latch_told, have_ssrc, silent_told, rtcp_seen;
+    bool answered, sent_any, mark_next, anchored, relaying;
     uint8_t payload_type;
-    int dtmf_type, ptime, clock;
-    struct address remote, rtcp_remote, told;
+    enum codec codec; /* that we send */
+    int clock, ptime, dtmf_type, unanswered, frame; /* the last: RTP clock units of the last packet */
     struct srtp *protect, *unprotect;
-    int suite;
-
+    struct ear *ears, *watchers; /* of what was said; of what was sent */
     /* in */
-    bool latched, latch_told, have_ssrc, silent_told;
-    uint32_t ssrc_in, candidate_ssrc;
-    uint16_t candidate_sequence, probation_sequence;
-    int candidate_count, probation_count;
-    uint32_t probation_ssrc;
-    struct address probation;
+    uint32_t ssrc_in;
     unsigned epoch; /* counts the sender's streams: an SSRC each */
     struct reception reception;
-    uint64_t duplicates, reordered, window;
-    int64_t first_received, last_received, last_rtcp, agreed_at, anchor_at, silent_after;
-    uint32_t anchor_timestamp;
-    struct decoder through, ordered; /* for transcoding; for ears */
-    struct reorder *reorder;
-    struct ear *ears, *watchers; /* of what was said; of what was sent */
-    struct decoder watched;
-    struct dtmf_receiver dtmf_in;
-    bool rtcp_seen;
-
+    uint64_t window; /* of sequence numbers seen, as bits */
+    int64_t first_received, last_received;
+    uint64_t packets_in, octets_in;
     /* out */
-    uint32_t ssrc_out, base_timestamp, last_timestamp, shift, line_timestamp;
+    uint32_t ssrc_out, base_timestamp, last_timestamp, shift;
     uint16_t sequence, relayed_sequence, relayed_first, renumber; /* the last is added to the sender's numbers */
-    int64_t clock_start, last_sent, first_sent, line_at, due;
-    int frame;      /* RTP clock units of the last packet */
-    bool sent_any, mark_next, anchored, relaying;
     unsigned relayed_epoch;
     int32_t phase_most;
-    int64_t phase_since;
-    int unanswered;
-    bool answered;
+    int64_t phase_since, clock_start, last_sent;
+    uint64_t packets_out, octets_out;
+    struct sender_report sent;
+    double largest_gap_ms, unsent_ms;
+    struct address remote;
+    struct cord now, next;
+    uint8_t receive[128]; /* enum codec by payload type */
+
+    uint32_t id;
+    int number, rate; /* the port; the rate of a PCM jack, 0 for one with sockets */
+    struct jack *after_closed;
+    struct timer timer;
+    int64_t next_since, due;
+    struct address rtcp_remote, told;
+
+    /* in: who may be heard */
+    uint32_t candidate_ssrc, probation_ssrc;
+    uint16_t candidate_sequence, probation_sequence;
+    int candidate_count, probation_count;
+    struct address probation;
+    /* in: what was said */
+    int64_t agreed_at, silent_after, last_rtcp, anchor_at;
+    uint32_t anchor_timestamp;
+    struct reorder *reorder;
+    struct decoder through, ordered, watched; /* for transcoding; for ears; for what was sent */
+    struct dtmf_receiver dtmf_in;
+
+    /* out: PCM that waits for a full frame */
     struct encoder encoder;
     struct resampler incoming; /* to our codec's rate */
     int16_t *gather;
     size_t gathered;
-    int64_t gather_at, gather_end;
+    int64_t gather_at, gather_end, line_at;
+    uint32_t line_timestamp;
+    /* out: what is pulled */
+    struct say say;
     size_t clip_at;
     bool clip_over;
     struct dtmf_sender dtmf_out;
@@ -183,18 +187,15 @@ struct jack {
     int digit_ms, gap_ms;
     int64_t digits_wait;
     uint32_t dtmf_timestamp;
-    struct sender_report sent;
-    int64_t next_report;
 
     /* a PCM jack's two queues, rings of one second */
     int16_t *spoken, *heard;
     size_t spoken_start, spoken_count, heard_start, heard_count;
     bool spoke;
 
-    uint64_t packets_in, octets_in, packets_out, octets_out, rejected, malformed, held_back, rtcp_in, rtcp_out, dtmf_in_count,
-        dtmf_out_count;
-    double largest_gap_ms, unsent_ms, round_trip_ms;
-    int64_t remote_lost;
+    int64_t next_report, remote_lost;
+    double round_trip_ms;
+    uint64_t duplicates, reordered, rejected, malformed, held_back, rtcp_in, rtcp_out, dtmf_in_count, dtmf_out_count;
 };
 
 /* --- threads and the board ----------------------------------------------------------------------------------------- */

@@ -4,7 +4,16 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+/* The system's own calls: libc's are cancellation points, which cost as much as the rest of what we do for a packet. */
+static inline ssize_t receive_from(int fd, void *data, size_t room, struct address *from) {
+    return syscall(SYS_recvfrom, fd, data, room, 0, from ? &from->name : NULL, from ? &from->size : NULL);
+}
+static inline ssize_t send_to(int fd, const void *data, size_t size, const struct address *to) {
+    return syscall(SYS_sendto, fd, data, size, 0, to ? &to->name : NULL, to ? to->size : 0);
+}
 
 /* --- out: numbers, time, the socket -------------------------------------------------------------------------------- */
 
@@ -33,9 +42,8 @@ static void put_on_wire(struct jack *j, uint8_t *packet, size_t size, int64_t no
         if (packet != w->scratch + HEADROOM) packet = memcpy(w->scratch + HEADROOM, packet, size); /* others need it plain */
         if (!(size = srtp_protect(j->protect, packet, size))) return;
     }
-    ssize_t sent = j->rtp.clean || j->latched ? send(j->rtp.fd, packet, size, 0)
-                                              : sendto(j->rtp.fd, packet, size, 0, &j->remote.name.any, j->remote.size);
-    (void)sent; /* what the network refuses is lost as on the wire; ICMP errors are strangers' word */
+    /* What the network refuses is lost as on the wire; ICMP errors are strangers' word. */
+    send_to(j->rtp.fd, packet, size, j->latched ? NULL : &j->remote);
     if (j->last_sent) {
         double gap = (double)(now - j->last_sent) / MILLISECOND;
         if (gap > j->largest_gap_ms) j->largest_gap_ms = gap;
@@ -143,6 +151,14 @@ static void relay_event(struct jack *j, struct jack *from, const struct rtp *p, 
     j->dtmf_out_count += p->marker;
 }
 
+/* When a packet's audio was spoken: its timestamp on our clock, fixed at the stream's first packet. */
+static int64_t spoken_at(struct jack *j, uint32_t timestamp, int clock, int64_t now) {
+    int64_t at = j->anchor_at + ticks_ns(timestamp_after(timestamp, j->anchor_timestamp), clock);
+    if (!j->anchor_at || at > now + SECOND / 5 || at < now - SECOND) at = now;
+    if (at == now || timestamp_after(timestamp, j->anchor_timestamp) > 0) j->anchor_at = at, j->anchor_timestamp = timestamp;
+    return at;
+}
+
 /* --- out: PCM that must be encoded --------------------------------------------------------------------------------- */
 
 int jack_rate(const struct jack *j) { return j->rate ? j->rate : codec_rate(j->codec); }
@@ -212,6 +228,7 @@ void jack_frame(struct jack *j, struct frame *f) {
         f->count = decode(f->decoder, f->payload, f->packet->size, j->worker->pcm);
         f->pcm = j->worker->pcm, f->rate = codec_rate(f->codec);
     }
+    if (!f->at) f->at = spoken_at(f->spoken_by, f->packet->timestamp, codec_clock(f->codec), f->now);
     take_pcm(j, f->pcm, f->count, f->rate, f->at, f->now);
 }
 
@@ -431,14 +448,6 @@ static bool duplicate(struct jack *j, uint16_t sequence) { /* the last 64 number
 
 /* --- in: what was said --------------------------------------------------------------------------------------------- */
 
-/* When a packet's audio was spoken: its timestamp on our clock, fixed at the stream's first packet. */
-static int64_t spoken_at(struct jack *j, uint32_t timestamp, int clock, int64_t now) {
-    int64_t at = j->anchor_at + ticks_ns(timestamp_after(timestamp, j->anchor_timestamp), clock);
-    if (!j->anchor_at || at > now + SECOND / 5 || at < now - SECOND) at = now;
-    if (at == now || timestamp_after(timestamp, j->anchor_timestamp) > 0) j->anchor_at = at, j->anchor_timestamp = timestamp;
-    return at;
-}
-
 static void hear_in_order(void *to, uint8_t type, uint32_t timestamp, const uint8_t *payload, size_t size) {
     struct jack *j = to;
     enum codec codec = (enum codec)j->receive[type & 127];
@@ -472,8 +481,8 @@ static void hear_packet(struct jack *j, const struct rtp *p, uint8_t *payload, i
         for (struct cord *c = j->source.listeners; c; c = c->next)
             if (c == &c->to->now) relay_event(c->to, j, p, payload, now);
     } else if (codec != COMFORT_NOISE && j->source.listeners) {
-        struct frame f = {.codec = codec, .packet = p, .payload = payload, .decoder = &j->through, .now = now};
-        f.at = spoken_at(j, p->timestamp, codec_clock(codec), now);
+        struct frame f = {.codec = codec, .packet = p, .payload = payload, .decoder = &j->through, .spoken_by = j,
+                          .now = now};
         frame_push(&j->source, &f);
     }
     if (j->ears && j->reorder) reorder_put(j->reorder, p, now / MILLISECOND, hear_in_order, j);
@@ -540,13 +549,13 @@ void jack_readable(struct jack *j, struct port *port, int64_t now) {
     uint8_t *data = j->worker->datagram + HEADROOM;
     if (j->closed) return;
     if (port->clean) {
-        ssize_t size = recv(port->fd, data, DATAGRAM, 0);
+        ssize_t size = receive_from(port->fd, data, DATAGRAM, NULL);
         if (size > 0) receive(j, NULL, data, (size_t)size, now);
         return;
     }
     for (int turns = 0; turns < 16; turns++) { /* strangers may still wait from before the latch */
         struct address from = {.size = sizeof from.name};
-        ssize_t size = recvfrom(port->fd, data, DATAGRAM, 0, &from.name.any, &from.size);
+        ssize_t size = receive_from(port->fd, data, DATAGRAM, &from);
         if (size < 0) {
             port->clean = errno == EAGAIN && j->latched && !port->rtcp;
             return;
@@ -568,7 +577,6 @@ static void set_keys(struct jack *j, const struct terms *t) {
         srtp_close(j->unprotect);
         j->unprotect = srtp_open(suite, t->receive_key);
     }
-    j->suite = t->suite;
 }
 
 static void set_codec(struct jack *j, enum codec codec, int64_t now) {
@@ -598,7 +606,7 @@ void jack_apply(struct jack *j, const struct terms *t, int64_t now) {
         if (j->latched) unlatch(&j->rtp);
         j->told = told;
         j->remote = nowhere ? (struct address){0} : told;
-        j->latched = j->answered = false, j->unanswered = 0, j->probation_count = 0, j->first_sent = 0;
+        j->latched = j->answered = false, j->unanswered = 0, j->probation_count = 0;
         j->rtcp_remote = j->remote;
         if (!nowhere) j->rtcp_remote.name.v4.sin_port = htons((uint16_t)(t->port + 1)); /* RFC 3550 §11 */
     }
@@ -626,7 +634,7 @@ void jack_report(struct jack *j, int64_t now, bool bye) {
                              j->have_ssrc && j->reception.received, name, bye, now);
     if (j->protect) size = srtcp_protect(j->protect, packet, size);
     const struct address *to = j->mux ? &j->remote : &j->rtcp_remote;
-    if (size && sendto(j->mux ? j->rtp.fd : j->rtcp.fd, packet, size, 0, &to->name.any, to->size) > 0) j->rtcp_out++;
+    if (size && send_to(j->mux ? j->rtp.fd : j->rtcp.fd, packet, size, to) > 0) j->rtcp_out++;
 }
 
 void jack_housekeeping(struct jack *j, int64_t now) {

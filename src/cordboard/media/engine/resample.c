@@ -74,20 +74,30 @@ size_t resample_room(const struct resampler *r, size_t count) {
     return r->filter ? count * (size_t)r->filter->up / (size_t)r->filter->down + 1 : count;
 }
 
+static inline int16_t filtered(const int16_t *x, const int16_t *c, int taps) {
+    int32_t sum = 1 << 14;
+    for (int tap = 0; tap < taps; tap++) sum += x[tap] * c[tap];
+    sum >>= 15;
+    return (int16_t)(sum > 32767 ? 32767 : sum < -32768 ? -32768 : sum);
+}
+
 static size_t resample_chunk(struct resampler *r, const int16_t *in, size_t count, int16_t *out) {
     const struct filter *f = r->filter;
     int16_t line[RESAMPLE_HISTORY + CHUNK];
-    size_t kept = (size_t)f->taps, made = 0, at = r->phase;
+    int phase = (int)r->phase, up = f->up, whole = f->down / up, part = f->down % up;
+    size_t kept = (size_t)f->taps, made = 0;
     memcpy(line, r->history, kept * sizeof *line);
     memcpy(line + kept, in, count * sizeof *line);
-    for (; at < count * (size_t)f->up; at += (size_t)f->down) {
-        const int16_t *x = line + at / (size_t)f->up + 1, *c = f->coefficients + at % (size_t)f->up * kept;
-        int32_t sum = 1 << 14;
-        for (int tap = 0; tap < f->taps; tap++) sum += x[tap] * c[tap];
-        sum >>= 15;
-        out[made++] = (int16_t)(sum > 32767 ? 32767 : sum < -32768 ? -32768 : sum);
+    const int16_t *x = line + 1 + phase / up, *end = line + 1 + count;
+    phase %= up;
+    while (x < end) {
+        const int16_t *c = f->coefficients + phase * f->taps;
+        /* Telephony's own cases with a number of taps that the compiler knows. */
+        out[made++] = f->taps == 2 * ZERO_CROSSINGS ? filtered(x, c, 2 * ZERO_CROSSINGS) : filtered(x, c, f->taps);
+        x += whole, phase += part;
+        if (phase >= up) phase -= up, x++;
     }
-    r->phase = (unsigned)(at - count * (size_t)f->up);
+    r->phase = (unsigned)((x - end) * up + phase);
     memcpy(r->history, line + count, kept * sizeof *line);
     return made;
 }
