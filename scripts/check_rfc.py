@@ -38,7 +38,9 @@ def faults(text: str) -> list[str]:
             file = ROOT / path
             if not file.exists():
                 found.append(f"docs/rfc.md:{number}: there is no {path}")
-            elif function and not re.search(rf"^\s*(async )?(def|class) {re.escape(function)}\b", file.read_text(), re.M):
+            elif function and not re.search(
+                rf"^\s*(async )?(def|class) {re.escape(function)}\b", file.read_text(), re.M
+            ):
                 found.append(f"docs/rfc.md:{number}: {path} has no {function}")
     if not rows:
         found.append("docs/rfc.md: no rows")

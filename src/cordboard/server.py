@@ -47,9 +47,10 @@ from cordboard.sip.address import Address
 from cordboard.sip.config import Admission, EndpointConfig, TimerSettings
 from cordboard.sip.flow import Flow
 from cordboard.sip.uri import Uri
-from cordboard.speech import open_recogniser, open_voice
 from cordboard.speech.music import hold_music, ringback
-from cordboard.speech.ports import Voice
+from cordboard.speech.ports import Recogniser, SpeechUnavailableError, Voice
+from cordboard.speech.recogniser import PocketsphinxRecogniser
+from cordboard.speech.voices import open_voice
 from cordboard.transfer.desk import DeskLimits, TransferDesk
 from cordboard.transfer.policy import Timeouts
 from cordboard.web.pages import install as install_pages
@@ -63,16 +64,25 @@ DEMO_FOLDER = Path("var/demo")
 
 
 class Server:
-    """One node, as an asynchronous context. ``sinks`` receive every report besides the record."""
+    """One node, as an asynchronous context.
+
+    ``sinks`` receive every report besides the record; ``voice`` speaks instead of the one in the settings.
+    """
 
     def __init__(
-        self, settings: Settings, directory: Directory, *, sinks: tuple[Callable[[Report], None], ...] = ()
+        self,
+        settings: Settings,
+        directory: Directory,
+        *,
+        sinks: tuple[Callable[[Report], None], ...] = (),
+        voice: Voice | None = None,
     ) -> None:
         self.settings = settings
         self.directory = directory
         self.interrupted = 0
         """Calls of an earlier run that were closed as interrupted."""
         self._sinks = sinks
+        self._voice = voice
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Server:
@@ -101,11 +111,12 @@ class Server:
         self.user_agent = await stack.enter_async_context(
             user_agent(settings, self.board, settings.sip.listen, self.report, self._access_control())
         )
-        self.voice = open_voice(settings.speech.voice)
+        self.voice = self._voice or _open_voice(settings)
         stack.push_async_callback(self.voice.close)
-        self.recogniser = None
-        if settings.speech.recogniser != "none":
-            self.recogniser = open_recogniser(settings.speech.recogniser)
+        self.fallback_voice = self._voice or open_voice("espeak", timeout=settings.timeouts.speech)
+        stack.push_async_callback(self.fallback_voice.close)
+        self.recogniser = _open_recogniser(settings)
+        if self.recogniser is not None:
             stack.push_async_callback(self.recogniser.close)
         self._recorder = Recorder(self.writer, node_id=limits.node_id)
         self.desk = self._open_desk()
@@ -173,7 +184,7 @@ class Server:
             actions,
             model=RulesModel(rules),
             rules=rules,
-            narrator=Narrator(self.voice, None, language=agent.language, limit=timeouts.speech_sentence),
+            narrator=Narrator(self.voice, self.fallback_voice, language=agent.language, limit=timeouts.speech_sentence),
             recogniser=self.recogniser,
             transfers=self.desk,
             limits=ConversationLimits(
@@ -322,6 +333,27 @@ async def user_agent(
         yield agent
     finally:
         await agent.close()
+
+
+def _open_voice(settings: Settings, *timbres: str) -> Voice:
+    """The configured voice; ``auto`` is Debian's flite where it is installed, which is easier to understand."""
+    name, limit = settings.speech.voice, settings.timeouts.speech
+    if name != "auto":
+        return open_voice(name, timeout=limit)
+    try:
+        return open_voice("flite", timeout=limit)
+    except SpeechUnavailableError:
+        return open_voice(":".join(("espeak", *timbres)), timeout=limit)
+
+
+def _open_recogniser(settings: Settings) -> Recogniser | None:
+    if settings.speech.recogniser == "none":
+        return None
+    return PocketsphinxRecogniser(
+        timeout=settings.timeouts.recogniser,
+        workers=settings.speech.recogniser_processes,
+        max_hearings=settings.speech.max_hearings,
+    )
 
 
 def _media_address(settings: Settings) -> str:
@@ -537,8 +569,11 @@ def _demo_person(server: Server, narrative: Narrative, listen: str) -> contextli
 async def _place_demonstration(server: Server, human: Person, narrative: Narrative) -> Demonstration:
     number = next((number for agent in server.directory.agents_in() for number in agent.phone_numbers), "")
     address, port = server.user_agent.shell.addresses[0][1]
-    narrator = Narrator(server.voice, None, language="en-US", limit=server.settings.timeouts.speech_sentence)
-    async with person(server.settings, server.voice, CALLER, "udp://127.0.0.1:0") as caller:
+    async with AsyncExitStack() as stack:
+        voice = _open_voice(server.settings, "f3")
+        stack.push_async_callback(voice.close)
+        narrator = Narrator(voice, None, language="en-US", limit=server.settings.timeouts.speech_sentence)
+        caller = await stack.enter_async_context(person(server.settings, voice, CALLER, "udp://127.0.0.1:0"))
         target = Uri.parse(f"sip:{number}@{address}:{port}")
         result = await demonstrate(caller, human, target, narrator, narrative)
     # The last messages and rows are written after the call's end.
@@ -572,7 +607,7 @@ async def run_lab(behaviour: Behaviour, listen: str, call: str | None, recording
     settings = Settings()
     configure_log(settings.log.model_copy(update={"level": "warning"}))
     async with _until_signal() as stop, AsyncExitStack() as stack:
-        voice = open_voice(settings.speech.voice)
+        voice = _open_voice(settings)
         stack.push_async_callback(voice.close)
         try:
             somebody = await stack.enter_async_context(

@@ -19,7 +19,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import pytest
-
 from tests.support.ports import free_port
 
 MODULES = "/usr/lib/baresip/modules"
@@ -123,7 +122,7 @@ class Baresip:
 
     def key(self, digit: str) -> None:
         """Press one DTMF key on the current call."""
-        self.command(digit)
+        self.command("sndcode", digit)
 
     def wait(self, kind: str, timeout: float = 15.0, match: Callable[[dict[str, Any]], bool] | None = None) -> Any:
         """The first event of this type (such as CALL_ESTABLISHED, CALL_CLOSED), or a failure with the log."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from tests.support.ports import free_port
 
 SCENARIOS = Path(__file__).parent.parent / "interop" / "scenarios"

@@ -60,6 +60,9 @@ class UserAgent:
         self.media_address = media_address
         self.codecs = tuple(codecs)
         self.sink = sink
+        self.comfort = board.clip(bytes(320), 8000, loop=True)
+        """Silence that is sent: a line on which nobody speaks still carries packets, so that no NAT binding, no symmetric
+        RTP and no media time-out of the peer takes it for dead."""
         self.reaper = LegReaper(reap_after)
         self.on_incoming: Callable[[sip.IncomingCall], None] | None = None
         self._new_session = identifiers.tag

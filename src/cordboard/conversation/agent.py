@@ -169,6 +169,7 @@ class AgentOnLine:
 
     async def _talk(self) -> None:
         caller = self.call.caller
+        caller.jack.hears(self.call.user_agent.comfort)
         prefetch = [
             action.initiating_msg
             for action, _ in self._actions
@@ -184,7 +185,6 @@ class AgentOnLine:
         except TimeoutError:
             self.call.note("ack.missing", "caller")
         await rendering
-        caller.jack.hears(caller.jack.say)
         self.call.spawn(self._narrator.prefetch(prefetch))
         await self._listen()
         await self._greet(greeting)
@@ -318,6 +318,7 @@ class AgentOnLine:
         played = asyncio.Event()
         mark = next(self._mark_ids)
         self._marks[mark] = played
+        caller.jack.hears(caller.jack.say)
         caller.jack.say.write(speech.data, speech.rate)
         caller.jack.say.mark(mark)
         self.call.said(text, speech.seconds)
@@ -330,6 +331,8 @@ class AgentOnLine:
         finally:
             self._speaking = None
             self._marks.pop(mark, None)
+            if not self._parked and not caller.over:
+                caller.jack.hears(self.call.user_agent.comfort)
 
     def _interrupt(self) -> None:
         """The caller acts while the agent talks: stop talking."""
@@ -398,7 +401,7 @@ class AgentOnLine:
         self._parked = False
         caller = self.call.caller
         caller.jack.say.flush()
-        caller.jack.hears(caller.jack.say)
+        caller.jack.hears(self.call.user_agent.comfort)
         if self._hearing is not None:
             self._hearing.discard()
             self._stop_listening = self.call.user_agent.listen(caller, self._hearing.feed)

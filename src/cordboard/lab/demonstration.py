@@ -117,6 +117,7 @@ async def _call(caller: Person, human: Person, target: Uri, speaker: Speaker, na
         leg.jack.hears(leg.jack.say)
         leg.jack.say.write(wish.data, wish.rate)
         await asyncio.sleep(wish.seconds)
+        leg.jack.hears(caller.user_agent.comfort)
         if not await _until(lambda: bool(human.calls), 6.0):
             narrative.line("caller", "was not understood, and presses 0")
             leg.send_keys("0")
@@ -126,6 +127,7 @@ async def _call(caller: Person, human: Person, target: Uri, speaker: Speaker, na
             # The person greets; then the caller takes leave.
             await wait_for_quiet(leg, limit=12.0)
             narrative.line("caller", f'says "{THANKS}"')
+            leg.jack.hears(leg.jack.say)
             leg.jack.say.write(thanks.data, thanks.rate)
             await asyncio.sleep(thanks.seconds + 0.5)
         if not leg.over:

@@ -65,7 +65,7 @@ BEHAVIOURS: Mapping[str, Behaviour] = MappingProxyType(
     {
         each.name: each
         for each in (
-            Behaviour("human", listens_first=True, line="Hello, this is Dana. How can I help?", tone=440),
+            Behaviour("human", listens_first=True, line="Hello, this is Dana. How can I help?"),
             Behaviour("busy", status=486, rings=False),
             Behaviour("decline", status=603),
             Behaviour("ring", answers_after=None),
@@ -235,8 +235,7 @@ class Person:
         behaviour, leg = self.behaviour, seen.leg
         loop = asyncio.get_running_loop()
         started = loop.time()
-        # A telephone sends all the time; without packets from us the other side stops sending (media: 50 packets).
-        leg.jack.hears(self.user_agent.board.clip(bytes(320), 8000, loop=True))
+        leg.jack.hears(self.user_agent.comfort)
         if behaviour.listens_first:
             await wait_for_quiet(leg)
         if behaviour.line and not leg.over and self._speaker is not None:
@@ -248,7 +247,7 @@ class Person:
             self._tell(f'says "{behaviour.line}"')
             await asyncio.sleep(sound.seconds + 0.2)
             if not leg.over:
-                leg.jack.hears(self.user_agent.board.clip(bytes(320), 8000, loop=True))
+                leg.jack.hears(self.user_agent.comfort)
         if leg.over:
             return
         if behaviour.tone is not None:

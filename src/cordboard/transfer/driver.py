@@ -206,7 +206,7 @@ class TransferDriver:
                 self._refer(index)
             case effects.ReturnCaller(outcome=outcome, reason=reason, message=message, fallback=fallback):
                 if not caller.over:
-                    caller.jack.hears(None)
+                    caller.jack.hears(self.call.user_agent.comfort)
                 self._report(TransferReport(outcome, reason, True, message, fallback))
             case effects.EndCall(text=text, message=message):
                 self._spawn(self._end_call(text, message))
@@ -377,8 +377,14 @@ class TransferDriver:
         if speech is None:
             self.post(done(at=time.time(), leg=attempt, failed=True))
             return
-        leg.jack.hears(leg.jack.say, cut="now")
-        self._say(leg, speech, lambda: self.post(done(at=time.time(), leg=attempt)))
+        leg.jack.hears(leg.jack.say)
+
+        def spoken() -> None:
+            if not leg.over:
+                leg.jack.hears(self.call.user_agent.comfort)
+            self.post(done(at=time.time(), leg=attempt))
+
+        self._say(leg, speech, spoken)
 
     def _plug(self, attempt: int) -> None:
         caller, target = self.call.caller, self._targets[attempt]
@@ -481,6 +487,7 @@ class TransferDriver:
                 text = fault or reason
                 leg = self._targets.get(attempt)
                 if leg is not None and not fault:
+                    leg.jack.hears(self.call.user_agent.comfort)
                     self.call.record(leg)
                 self.post(events.LegAnswered(at=at, leg=attempt, status=status, text=text, usable_media=not fault))
             case legs.LegFailed() | legs.LegEnded() if attempt in self._closing:
