@@ -472,7 +472,7 @@ async def serve_http(server: Server) -> AsyncIterator[int]:
     http = _Http(config)
     task = asyncio.create_task(http.serve())
     try:
-        while not http.started and not task.done():
+        while not http.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.01)
         if task.done():
             raise ListenerError(f"http.listen: {host}:{port} cannot be bound")
@@ -526,7 +526,7 @@ async def run_server(settings: Settings, directory: Directory, *, demo: bool = F
 async def run_demo(settings: Settings, directory: Directory) -> int:
     """`cordboard demo`: one call on free ports. 0 where the transfer succeeded."""
     configure_log(settings.log.model_copy(update={"level": "warning"}))
-    DEMO_FOLDER.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(DEMO_FOLDER.mkdir, parents=True, exist_ok=True)
     settings = settings.model_copy(
         update={
             "sip": settings.sip.model_copy(update={"listen": ("udp://127.0.0.1:0",)}),
@@ -537,10 +537,11 @@ async def run_demo(settings: Settings, directory: Directory) -> int:
         }
     )
     narrative = Narrative(_print)
-    async with Server(settings, directory, sinks=(narrative,)) as server:
-        async with _demo_person(server, narrative, "udp://127.0.0.1:0") as human:
-            server.directory = _towards(directory, human.user_agent.shell.ports[0])
-            result = await _place_demonstration(server, human, narrative)
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(Server(settings, directory, sinks=(narrative,)))
+        human = await stack.enter_async_context(_demo_person(server, narrative, "udp://127.0.0.1:0"))
+        server.directory = _towards(directory, human.user_agent.shell.ports[0])
+        result = await _place_demonstration(server, human, narrative)
     _print(_verdict(result))
     return 0 if result.success else 1
 
@@ -580,16 +581,18 @@ async def _place_demonstration(server: Server, human: Person, narrative: Narrati
     await asyncio.sleep(2 * server.settings.records.flush)
     await server.writer.flush()
     if result.call_id:
-        messages = await server.store.sip_messages(result.call_id)
-        folder = server.settings.records.folder / result.call_id
-        folder.mkdir(parents=True, exist_ok=True)
-        ladder = render(messages)
-        (folder / "ladder.txt").write_text(ladder)
-        _print("")
-        _print(ladder)
-        for path in sorted(folder.iterdir()):
+        ladder = render(await server.store.sip_messages(result.call_id))
+        _print(f"\n{ladder}")
+        for path in await asyncio.to_thread(_keep_ladder, server.settings.records.folder / result.call_id, ladder):
             _print(f"wrote {path}")
     return result
+
+
+def _keep_ladder(folder: Path, ladder: str) -> list[Path]:
+    """Write the ladder beside the recordings; every file of the call."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "ladder.txt").write_text(ladder)
+    return sorted(folder.iterdir())
 
 
 def _verdict(result: Demonstration) -> str:

@@ -7,13 +7,14 @@ that the softphones made are searched for them.
 from __future__ import annotations
 
 import asyncio
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
-from tests.support.audio import make_tone, tone_seconds
+from tests.support.audio import make_silence, make_tone, tone_seconds, write_wav
 from tests.support.baresip import Baresip, read_mono
 from tests.support.house import AGENT_TONE, WHISPER_TONE, House, house
-from tests.support.wav import write_mono
 
 from cordboard.transfer.ports import TransferClaimed, TransferFinished, TransferNews
 
@@ -32,16 +33,22 @@ def tones(path: Path) -> dict[int, float]:
     }
 
 
+def wav(path: Path, pcm: bytes) -> Path:
+    """A softphone's microphone: 8 kHz, mono."""
+    write_wav(path, 8000, pcm)
+    return path
+
+
 async def _bridged(h: House) -> None:
     await h.until(lambda: [n for n in h.of(TransferNews) if n.name == "bridged"], what="the bridge")
 
 
 def test_key_zero_reaches_a_person_and_the_whisper_stays_private(tmp_path: Path) -> None:
-    """Caller: greeting, announcement, music, person's tone, never the whisper. Person: whisper, then the caller's tone."""
+    """The caller hears the agent, music and the person, never the whisper; the person the whisper, then the caller."""
 
     async def main() -> None:
-        microphone = write_mono(tmp_path / "caller.wav", make_tone(CALLER_TONE, 30))
-        other = write_mono(tmp_path / "person.wav", make_tone(PERSON_TONE, 30))
+        microphone = wav(tmp_path / "caller.wav", make_tone(CALLER_TONE, 30))
+        other = wav(tmp_path / "person.wav", make_tone(PERSON_TONE, 30))
         phone = await asyncio.to_thread(Baresip, "human", tmp_path, other, auto_answer=True)
         caller = await asyncio.to_thread(Baresip, "caller", tmp_path, microphone)
         try:
@@ -75,5 +82,44 @@ def test_key_zero_reaches_a_person_and_the_whisper_stays_private(tmp_path: Path)
         assert heard_by_caller[PERSON_TONE] >= 1.0
         assert heard_by_caller[AGENT_TONE] >= 0.2
         assert heard_by_caller[WHISPER_TONE] == 0
+
+    asyncio.run(main())
+
+
+def test_a_spoken_wish_reaches_a_person(tmp_path: Path) -> None:
+    """A speech file as the caller's microphone: the embedded recogniser understands it and the person is dialled."""
+
+    async def main() -> None:
+        speech = tmp_path / "wish.wav"
+        if shutil.which("flite") is None:
+            pytest.skip("flite is not installed (Debian: flite)")
+        command = ["flite", "-voice", "slt", "-t", "I want to talk to a person", "-o", str(speech)]
+        await asyncio.to_thread(subprocess.run, command, check=True)
+        await asyncio.to_thread(subprocess.run, ["sox", speech, "-r", "8000", tmp_path / "said.wav"], check=True)
+        said = read_mono(tmp_path / "said.wav")
+        # baresip plays the file from the answer on: the greeting comes first, then the wish, then the caller's tone.
+        microphone = wav(
+            tmp_path / "caller.wav", make_silence(1.5) + said + make_silence(2.5) + make_tone(CALLER_TONE, 20)
+        )
+        other = wav(tmp_path / "person.wav", make_tone(PERSON_TONE, 30))
+        phone = await asyncio.to_thread(Baresip, "human", tmp_path, other, auto_answer=True)
+        caller = await asyncio.to_thread(Baresip, "caller", tmp_path, microphone)
+        try:
+            async with house(tmp_path, person_port=phone.port, speech={"recogniser": "pocketsphinx"}) as h:
+                caller.dial(h.uri)
+                await asyncio.to_thread(caller.wait, "CALL_ESTABLISHED")
+                await _bridged(h)
+                await asyncio.sleep(2)  # the parties talk
+                phone.command("hangup")
+                await asyncio.to_thread(caller.wait, "CALL_CLOSED")
+                await h.until(lambda: not h.server.live_calls(), what="the end of the call")
+                records = await h.records()
+        finally:
+            caller.close()
+            phone.close()
+        assert "human: i want to talk to a person" in records[0]["transcript"]
+        assert records[0]["executed_actions"]["person"]["return_value"]["status"] == "transfer-success"
+        assert tones(phone.heard())[CALLER_TONE] >= 0.5
+        assert tones(caller.heard())[PERSON_TONE] >= 1.0
 
     asyncio.run(main())

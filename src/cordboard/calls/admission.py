@@ -15,7 +15,7 @@ _REMEMBERED = 4096
 
 
 class AccessControl:
-    """``sip.allow`` and the addresses of the gateways may send us requests; others get what ``sip.unknown_source`` says.
+    """``sip.allow`` and the addresses of the gateways may send us requests; the rest gets ``sip.unknown_source``.
 
     Verdicts are remembered for as long as the directory is the same; the memory is bounded.
     """

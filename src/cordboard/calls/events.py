@@ -1,4 +1,4 @@
-"""What calls report while they live. Frozen facts for whoever stores or shows them; received through an injected sink."""
+"""What calls report while they live: frozen facts for whoever stores or shows them, received through a sink."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class MediaSession:
-    """``prefer`` is the codec that the other leg sends: a shared one goes first, so that a bridge need not transcode."""
+    """``prefer`` is the codec that the other leg sends: a shared one goes first, and a bridge need not transcode."""
 
     def __init__(
         self, address: str, codecs: Sequence[Codec], *, session_id: int = 1, prefer: Codec | None = None

@@ -61,8 +61,8 @@ class UserAgent:
         self.codecs = tuple(codecs)
         self.sink = sink
         self.comfort = board.clip(bytes(320), 8000, loop=True)
-        """Silence that is sent: a line on which nobody speaks still carries packets, so that no NAT binding, no symmetric
-        RTP and no media time-out of the peer takes it for dead."""
+        """Silence that is sent: a quiet line still carries packets, so that no NAT binding, symmetric RTP or media
+        time-out of a peer takes it for dead."""
         self.reaper = LegReaper(reap_after)
         self.on_incoming: Callable[[sip.IncomingCall], None] | None = None
         self._new_session = identifiers.tag

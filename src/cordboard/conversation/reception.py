@@ -1,4 +1,4 @@
-"""Reception: every new INVITE comes here, and becomes a call with an agent on the line, or a refusal with its status."""
+"""Reception: every new INVITE becomes a call with an agent on the line, or a refusal with its status."""
 
 from __future__ import annotations
 
@@ -203,15 +203,9 @@ class Reception:
             prepared = claim.prepared if claim is not None else None
             chosen = agent
             notes = [str(warning) for warning in (*variables.warnings, *identity.warnings)]
-            if (
-                claim is not None
-                and claim.prepared is None
-                and claim.refusal is not None
-                and identity.synthflow_call_id
-            ):
-                notes.append(
-                    f"X-EI: the prepared call {identity.synthflow_call_id} is {claim.refusal}; the call goes on without it"
-                )
+            named = identity.synthflow_call_id
+            if named and claim is not None and claim.prepared is None:
+                notes.append(f"X-EI: the prepared call {named} is {claim.refusal}; the call goes on without it")
             if prepared is not None:
                 wanted = directory.agent(prepared.model_id, agent.workspace_id)
                 if wanted is None:

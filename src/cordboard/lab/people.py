@@ -39,8 +39,9 @@ class Behaviour:
     """What somebody does. Times are seconds.
 
     ``status``: refuse the call with this instead of answering. ``answers_after``: None rings for ever.
-    ``line`` is spoken after the answer (with ``listens_first`` once the other side has finished speaking), then ``tone`` (Hz) sounds for ever; ``keys`` are pressed ``keys_after`` the
-    answer, or after the line. ``hangs_up_after`` counts from the answer.
+    ``line`` is spoken after the answer (with ``listens_first`` once the other side has finished speaking), then
+    ``tone`` (Hz) sounds for ever; ``keys`` are pressed ``keys_after`` the answer, or after the line.
+    ``hangs_up_after`` counts from the answer.
     """
 
     name: str
