@@ -116,8 +116,11 @@ class Offers:
     def _too_late(self, now: float) -> None:
         """Somebody owes an answer for too long: our user, or the peer."""
         self._deadline = None
-        if self._incoming is not None or self._unacknowledged is not None:
-            self.reject(500 if self._incoming is not None else 488, now)
+        if self._incoming is not None:
+            # RFC 3311 §5.2: 504 where an UPDATE would have to wait for its user
+            self.reject(504 if self._incoming.request.method == "UPDATE" else 500, now)
+        elif self._unacknowledged is not None:
+            self.reject(488, now)
         elif self._outgoing is not None:
             self._outgoing.cancel((), now)
 
