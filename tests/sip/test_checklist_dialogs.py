@@ -227,7 +227,7 @@ def test_line_40_a_session_that_the_peer_stops_refreshing_ends_with_bye_and_reas
     """Protects against a call that stays up behind a dead gateway (RFC 4028 §10)."""
     s = Scripted()
     _, invite = s.calling()
-    s.respond(invite, 200, ("Session-Expires", "90;refresher=uas"), RELIABLE[:1] + ("timer",), body=ANSWER)
+    s.respond(invite, 200, ("Session-Expires", "90;refresher=uas"), ("Require", "timer"), body=ANSWER)
     s.run(59)
     assert s.party.of(e.Ended) == []
     s.run(2)  # a third of the interval before its end
