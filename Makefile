@@ -62,3 +62,5 @@ $(VENV)/.docs: $(VENV)/.development
 
 clean:
 	rm -rf $(VENV) build site src/*.egg-info
+
+-include media.mk

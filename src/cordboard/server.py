@@ -108,6 +108,7 @@ class Server:
         await self.keys.prepare()
         self.board = open_media(settings)
         stack.callback(self.board.close)
+        log.info("media_engine", engine=self.board.engine, notices=list(self.board.notices))
         self.user_agent = await stack.enter_async_context(
             user_agent(settings, self.board, settings.sip.listen, self.report, self._access_control())
         )
@@ -271,7 +272,7 @@ _LOCAL_VISITOR = _LocalVisitor()
 
 
 def open_media(settings: Settings) -> Board:
-    """The board of the settings; says once which engine serves."""
+    """The board of the settings."""
     media = settings.media
     board = open_board(
         BoardSettings(
@@ -283,7 +284,6 @@ def open_media(settings: Settings) -> Board:
         ),
         engine=media.engine,
     )
-    log.info("media_engine", engine=board.engine, notices=list(board.notices))
     return board
 
 
@@ -353,6 +353,8 @@ def _open_recogniser(settings: Settings) -> Recogniser | None:
         timeout=settings.timeouts.recogniser,
         workers=settings.speech.recogniser_processes,
         max_hearings=settings.speech.max_hearings,
+        end_silence=settings.timeouts.end_of_speech,
+        utterance_limit=settings.timeouts.utterance,
     )
 
 

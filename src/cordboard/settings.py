@@ -253,9 +253,7 @@ class SpeechSettings(Section):
         "auto", "What listens where the agent names nothing: `auto`, `pocketsphinx` or `none` (keys only)."
     )
     max_hearings: Count = _(50, "Recognisers open at once; a call beyond it is heard by keys only.")
-    voice_processes: Count = _(2, "Helper processes that render speech.", ge=1, le=64)
     recogniser_processes: Count = _(2, "Helper processes that recognise speech.", ge=1, le=64)
-    voice_cache: Bytes = _(32 * 2**20, "Rendered phrases kept in memory.")
 
 
 class DatabaseSettings(Section):
@@ -266,7 +264,6 @@ class DatabaseSettings(Section):
         "SQLAlchemy URL: SQLite, or `postgresql+asyncpg://…`.",
         pattern=r"^[a-z0-9+]+://.*",
     )
-    pool: Count = _(5, "Connections kept open (PostgreSQL).", ge=1, le=1000)
 
 
 class HttpSettings(Section):
@@ -300,15 +297,6 @@ class RecordSettings(Section):
     max_queue: Count = _(20000, "Rows that wait for the database before new calls are refused with 503.", ge=1000)
 
 
-class SecretSettings(Section):
-    """Secrets at rest."""
-
-    key_file: Path = _(
-        Path("var/secret.key"),
-        "The key that encrypts secrets in the database; made at need, readable by its owner only.",
-    )
-
-
 class LogSettings(Section):
     """The log."""
 
@@ -322,29 +310,24 @@ class TimeoutSettings(Section):
     ring: Seconds = _(30, "Transfers: how long a target may ring, where the action names no `timeout`.", gt=0)
     announcement: Seconds = _(15, "Transfers: the longest announcement before hold music takes over.", gt=0)
     whisper: Seconds = _(60, "Transfers: the longest whisper; then the two are joined.", gt=0)
-    goodbye: Seconds = _(15, "Transfers: how long the agent's goodbye may be mixed into the bridge.", gt=0)
     preparing: Seconds = _(10, "Transfers: actions and header extractors that must run first.", gt=0)
     header_extractor: Seconds = _(3, "Transfers: one header value from the model; then its default is used.", gt=0)
     summary: Seconds = _(3, "Transfers: the briefing from the model; then the message template is spoken.", gt=0)
     bridge_media: Seconds = _(
         5, "Transfers: media from both legs after the bridge; without it, media_negotiation_failed.", gt=0
     )
-    refer_answer: Seconds = _(32, "Transfers: the final answer to our REFER.", gt=0)
     refer_report: Seconds = _(60, "Transfers: the final NOTIFY after a 202; without it, refer_no_report.", gt=0)
     refer_bye: Seconds = _(
         5, "Transfers: the peer's BYE after a successful NOTIFY, where its profile sends one; then ours goes out."
     )
     human_detection: Seconds = _(60, "Transfers: hearing a live person, where the action names no limit.", gt=0)
     screening: Seconds = _(20, "Transfers: the answer to the screening question; asked twice, then declined.", gt=0)
-    digit: Seconds = _(0.12, "The length of a DTMF digit that we send (RFC 4733).", gt=0, le=8)
-    digit_pause: Seconds = _(0.08, "The pause between two DTMF digits that we send.", gt=0, le=8)
     leg_close: Seconds = _(40, "The leg reaper: transaction timers of a leg that ends; then it is dropped.", gt=0)
     offer_answer: Seconds = _(10, "Our own answer to an INVITE, offer or REFER of a peer; then it is refused.", gt=0)
     answer_ack: Seconds = _(32, "The ACK for our 200 (64·T1); then the call is ended (RFC 3261 §13.3.1.4).", gt=0)
     media_silence: Seconds = _(
         60, "A leg from which no media comes, and that is not on hold; then it is noted as silent.", gt=0
     )
-    dead_leg: Seconds = _(300, "A silent leg of a bridge; then it is ended. 0: never.")
     longest_call: Seconds = _(14400, "The longest call; then it is ended.", gt=0)
     longest_agent_phase: Seconds = _(3600, "The longest time with the agent; then the agent says goodbye.", gt=0)
     greeting: Seconds = _(5, "The caller's first words where the agent waits for them; then the agent greets.", gt=0)
@@ -361,14 +344,12 @@ class TimeoutSettings(Section):
     http_connect: Seconds = _(5, "Connecting, for everything that leaves over HTTP.", gt=0)
     http_request: Seconds = _(30, "A request of the REST interface.", gt=0)
     inbound_webhook: Seconds = _(10, "The webhook that may choose the agent.", gt=0)
-    webhook: Seconds = _(10, "The delivery of one webhook.", gt=0)
     hang_up_speech: Seconds = _(10, "Last words before the agent hangs up.", gt=0)
     prepared_call_lifetime: Seconds = _(600, "How long a prepared inbound call can be used.", gt=0)
     dns: Seconds = _(5, "One resolution of a name.", gt=0)
     dead_target: Seconds = _(30, "How long a target that failed is tried last (RFC 3263 §4.3).")
     gateway_probe: Seconds = _(5, "The answer to OPTIONS in `cordboard gateway probe`.", gt=0)
     database: Seconds = _(5, "One statement; longer, and the record waits in memory.", gt=0)
-    start: Seconds = _(30, "The start of speech engines, sockets and the store.", gt=0)
     drain: Seconds = _(60, "Shutdown: running calls may go on; then they are ended.")
     shutdown: Seconds = _(10, "Shutdown after the drain: BYEs, the last rows and the processes.", gt=0)
 
@@ -388,7 +369,6 @@ class Settings(BaseSettings):
     directory: DirectorySettings = Field(default_factory=DirectorySettings)
     timeouts: TimeoutSettings = Field(default_factory=TimeoutSettings)
     records: RecordSettings = Field(default_factory=RecordSettings)
-    secrets: SecretSettings = Field(default_factory=SecretSettings)
     log: LogSettings = Field(default_factory=LogSettings)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""API keys and the vault: shown once, kept as hashes, readable by nobody else."""
+"""API keys: shown once, kept as hashes, readable by nobody else."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from pydantic import SecretStr
 
 from cordboard.directory.keys import SqlKeyStore, open_key_store
-from cordboard.directory.vault import Vault, VaultError
 
 T = TypeVar("T")
 
@@ -92,26 +90,3 @@ def test_key_needs_a_name_and_known_scopes(tmp_path: Path) -> None:
                 await store.create(name, scopes=scopes)  # type: ignore[arg-type]
 
     with_store(tmp_path, use)
-
-
-def test_vault_seals_and_unseals_with_its_key_file_only(tmp_path: Path) -> None:
-    path = tmp_path / "var" / "secret.key"
-    vault = Vault.open(path)
-    assert path.stat().st_mode & 0o777 == 0o600
-    sealed = vault.seal(SecretStr("hunter2"))
-    assert b"hunter2" not in sealed
-    assert Vault.open(path).unseal(sealed).get_secret_value() == "hunter2"
-    with pytest.raises(VaultError):
-        Vault.open(tmp_path / "other.key").unseal(sealed)
-
-
-def test_key_file_that_others_can_read_or_that_is_none_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "secret.key"
-    Vault.open(path)
-    path.chmod(0o644)
-    with pytest.raises(VaultError, match="owner only"):
-        Vault.open(path)
-    path.chmod(0o600)
-    path.write_text("nonsense")
-    with pytest.raises(VaultError):
-        Vault.open(path)
