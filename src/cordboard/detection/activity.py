@@ -1,0 +1,172 @@
+"""When is there speech? Utterances, pauses and lengths, from the rows of the spectrum."""
+
+from __future__ import annotations
+
+from .spectrum import QUIET, STEP, Row
+
+UNKNOWN_FLOOR = -33.0
+"""The noise floor is never taken to be louder, in dB."""
+QUIETEST = -52.0
+"""Below this nothing is speech, in dB."""
+ONSET_ROWS = 5
+"""Rows in a row that begin an utterance: 100 ms, of which the window adds some 40."""
+PAUSE = 0.25
+"""Seconds without voice that end an utterance."""
+FLAT_ROWS = 25
+FLAT = 1.5
+"""Variance of the level (dB²) over FLAT_ROWS rows under which sound is noise: speech has 15 and more."""
+_BLOCK = 40  # rows; the floor is the lowest level of the last one to two blocks
+
+
+class SpeechActivity:
+    """What was spoken since `restart`. Times in seconds of the stream."""
+
+    def __init__(self) -> None:
+        self._lowest = 0.0
+        self._lowest_before = 0.0
+        self._rows = 0
+        self._loud = QUIET
+        self._voiced_run = 0
+        self._lost_run = 0
+        self._unsettled = 4
+        self._held_back = 0
+        self.voiced = False
+        self.level = QUIET
+        self.restart()
+
+    def restart(self) -> None:
+        """A new turn: what was said before does not count any more. The line's noise floor is kept."""
+        self.speaking = False
+        self.onset: float | None = None
+        """The first utterance's start."""
+        self.started = 0.0
+        """The current or last utterance's start."""
+        self.ended = 0.0
+        """The last moment with voice."""
+        self.utterances = 0
+        self._before = 0.0
+        self.spoken = 0.0
+        """Seconds of all utterances, pauses between them not counted."""
+        self.first_length = 0.0
+        self.last_gap = 0.0
+        """Seconds of quiet before the current or last utterance."""
+        self._forget_utterance()
+
+    def _forget_utterance(self) -> None:
+        self._steady_sum = 0.0
+        self._utterance_rows = 0
+        self._level = 0.0
+        self._swing = 0.0
+
+    @property
+    def floor(self) -> float:
+        return max(-70.0, min(self._lowest, self._lowest_before, UNKNOWN_FLOOR))
+
+    @property
+    def length(self) -> float:
+        """Seconds of the current or last utterance."""
+        return self.ended - self.started if self.utterances else 0.0
+
+    @property
+    def span(self) -> float:
+        """Seconds from the first onset to the last voice, pauses included."""
+        return self.ended - self.onset if self.onset is not None else 0.0
+
+    @property
+    def steadiness(self) -> float:
+        """How much of the last utterance was held notes, 0 to 1."""
+        return self._steady_sum / self._utterance_rows if self._utterance_rows else 0.0
+
+    def silence(self, at: float) -> float:
+        """Seconds since the last voice; 0 while somebody speaks and before anybody has."""
+        return at - self.ended if self.utterances and not self.speaking else 0.0
+
+    def feed(self, row: Row, at: float, *, tone: bool, pending: int) -> None:
+        """`tone`: this row is a tone, no speech. `pending`: rows up to this one that may turn out as a tone."""
+        self._lost_run = self._lost_run + 1 if row.lost else 0
+        # Until a whole window came after the start, or after a lost packet, the level is too low.
+        self._unsettled = 3 if 0 < self._lost_run < 6 else max(0, self._unsettled - 1)
+        self.level = row.level
+        if 0 < self._lost_run < 6:
+            voiced = self.voiced  # a lost packet says nothing
+        else:
+            voiced = not tone and self._above(row.level)
+            if not tone and not self._unsettled:
+                self._track(row.level)
+        self.voiced = voiced
+        if tone:
+            self._voiced_run = 0
+        elif pending and voiced:
+            # Wait until the run has been confirmed or broken before it counts as voice.
+            self._held_back = pending
+        else:
+            if voiced:
+                self._voiced_run += 1 + self._held_back
+            else:
+                self._voiced_run = 0
+            self._held_back = 0
+            if voiced:
+                self._hear(row, at)
+        if tone:
+            self._held_back = 0
+        if self.speaking and at - self.ended >= PAUSE and not self._held_back:
+            self.speaking = False
+
+    def _above(self, level: float) -> bool:
+        floor = self.floor
+        gate = max(7.0, 0.4 * (self._loud - floor))
+        if not self.speaking:
+            gate = max(gate, 9.0)
+        return level >= max(floor + gate, QUIETEST)
+
+    def _track(self, level: float) -> None:
+        self._loud = max(level, self._loud - 0.04)
+        if self._rows % _BLOCK == 0:
+            self._lowest_before = self._lowest
+            self._lowest = 0.0
+        self._rows += 1
+        self._lowest = min(self._lowest, level)
+
+    def _hear(self, row: Row, at: float) -> None:
+        # The window is 64 ms long: voice is seen about 20 ms early and 20 ms late.
+        if self.speaking:
+            if self._voiced_run >= 2:
+                self.spoken += min(at - self.ended, PAUSE)
+                self.ended = at
+            self._measure(row)
+            if self.utterances == 1:
+                self.first_length = self.length
+            if self._utterance_rows >= FLAT_ROWS and self._swing < FLAT:
+                self._take_back(row)
+        elif self._voiced_run >= ONSET_ROWS:
+            self.speaking = True
+            start = at - self._voiced_run * STEP
+            self.last_gap = start - (self.ended if self.utterances else 0.0)
+            self.utterances += 1
+            self.started = start
+            self.ended = at
+            self._before = self.spoken
+            self.spoken += at - start
+            self._forget_utterance()
+            self._level = row.level
+            self._measure(row)
+            if self.onset is None:
+                self.onset = start
+
+    def _measure(self, row: Row) -> None:
+        self._steady_sum += row.steady
+        self._utterance_rows += 1
+        rise = row.level - self._level
+        self._level += 0.1 * rise
+        self._swing += (rise * rise - self._swing) / min(self._utterance_rows, 40)
+
+    def _take_back(self, row: Row) -> None:
+        """What sounds is as even as only noise is: it becomes the floor, and was no utterance."""
+        self._lowest = self._lowest_before = row.level
+        self._loud = row.level
+        self.speaking = self.voiced = False
+        self._voiced_run = 0
+        self.spoken = self._before
+        self.utterances -= 1
+        if not self.utterances:
+            self.restart()
