@@ -147,7 +147,7 @@ struct jack {
     int64_t phase_since, clock_start, last_sent;
     uint64_t packets_out, octets_out;
     struct sender_report sent;
-    double largest_gap_ms, unsent_ms;
+    int64_t largest_gap, unsent; /* ns */
     struct address remote;
     struct cord now, next;
     uint8_t receive[128]; /* enum codec by payload type */

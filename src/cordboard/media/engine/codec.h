@@ -30,11 +30,11 @@ struct g722 { /* one direction; both bands as in ITU-T G.722 §3 and §4 */
 
 struct encoder {
     enum codec codec;
-    union { struct g722 g722; void *opus; } state;
+    union { struct g722 *g722; void *opus; } state;
 };
 struct decoder {
     enum codec codec;
-    union { struct g722 g722; void *opus; } state;
+    union { struct g722 *g722; void *opus; } state;
 };
 
 bool encoder_open(struct encoder *e, enum codec codec);
@@ -56,7 +56,7 @@ extern uint8_t g711_ulaw_to_alaw[256], g711_alaw_to_ulaw[256];
 uint8_t g711_to_ulaw(int16_t sample);
 uint8_t g711_to_alaw(int16_t sample);
 
-void g722_open(struct g722 *g);
+struct g722 *g722_open(void); /* to be freed */
 size_t g722_encode(struct g722 *g, const int16_t *pcm, size_t samples, uint8_t *out);
 size_t g722_decode(struct g722 *g, const uint8_t *in, size_t size, int16_t *pcm);
 

@@ -1,5 +1,6 @@
 /* ITU-T G.711 and the table of codecs. Encoding goes through a table of the 14-bit (µ-law) or 13-bit (A-law) value;
  * µ-law <-> A-law is one table look-up a sample, which is all that a bridge between the two laws costs. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "codec.h"
@@ -56,13 +57,14 @@ bool codec_available(enum codec codec) { return codec == OPUS ? opus_load() : co
 
 bool encoder_open(struct encoder *e, enum codec codec) {
     *e = (struct encoder){.codec = codec};
-    if (codec == G722) g722_open(&e->state.g722);
+    if (codec == G722 && !(e->state.g722 = g722_open())) e->codec = NO_CODEC;
     if (codec == OPUS && !(e->state.opus = opus_open_encoder())) e->codec = NO_CODEC;
     return e->codec >= PCMU && e->codec <= OPUS;
 }
 
 void encoder_close(struct encoder *e) {
     if (e->codec == OPUS) opus_close_encoder(e->state.opus);
+    if (e->codec == G722) free(e->state.g722);
     e->codec = NO_CODEC;
 }
 
@@ -76,7 +78,7 @@ size_t encode(struct encoder *e, const int16_t *pcm, size_t samples, uint8_t *ou
         if (samples > room) return 0;
         for (size_t i = 0; i < samples; i++) out[i] = g711_to_alaw(pcm[i]);
         return samples;
-    case G722: return samples / 2 > room ? 0 : g722_encode(&e->state.g722, pcm, samples, out);
+    case G722: return samples / 2 > room ? 0 : g722_encode(e->state.g722, pcm, samples, out);
     case OPUS: return opus_encode_frame(e->state.opus, pcm, samples, out, room);
     default: return 0;
     }
@@ -84,13 +86,14 @@ size_t encode(struct encoder *e, const int16_t *pcm, size_t samples, uint8_t *ou
 
 bool decoder_open(struct decoder *d, enum codec codec) {
     *d = (struct decoder){.codec = codec};
-    if (codec == G722) g722_open(&d->state.g722);
+    if (codec == G722 && !(d->state.g722 = g722_open())) d->codec = NO_CODEC;
     if (codec == OPUS && !(d->state.opus = opus_open_decoder())) d->codec = NO_CODEC;
     return d->codec >= PCMU && d->codec <= OPUS;
 }
 
 void decoder_close(struct decoder *d) {
     if (d->codec == OPUS) opus_close_decoder(d->state.opus);
+    if (d->codec == G722) free(d->state.g722);
     d->codec = NO_CODEC;
 }
 
@@ -107,7 +110,7 @@ size_t decode(struct decoder *d, const uint8_t *payload, size_t size, int16_t *p
     case PCMA:
         for (size_t i = 0; i < size; i++) pcm[i] = table[payload[i]];
         return size;
-    case G722: return g722_decode(&d->state.g722, payload, size, pcm);
+    case G722: return g722_decode(d->state.g722, payload, size, pcm);
     case OPUS: return opus_decode_frame(d->state.opus, payload, size, pcm);
     default: return 0;
     }

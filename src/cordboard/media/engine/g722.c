@@ -1,5 +1,6 @@
 /* ITU-T G.722, 64 kbit/s mode: two sub-bands, each adaptive differential PCM. Names and block numbers are the
  * Recommendation's (§6.2), so that the code can be read beside it. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "codec.h"
@@ -71,10 +72,10 @@ static void high_band(struct g722_band *b, int code) {
     adapt(b, d);
 }
 
-void g722_open(struct g722 *g) {
-    memset(g, 0, sizeof *g);
-    g->band[0].det = 32;
-    g->band[1].det = 8;
+struct g722 *g722_open(void) {
+    struct g722 *g = calloc(1, sizeof *g);
+    if (g) g->band[0].det = 32, g->band[1].det = 8;
+    return g;
 }
 
 size_t g722_encode(struct g722 *g, const int16_t *pcm, size_t samples, uint8_t *out) {

@@ -45,9 +45,9 @@ static void put_on_wire(struct jack *j, uint8_t *packet, size_t size, int64_t no
     /* What the network refuses is lost as on the wire; ICMP errors are strangers' word. */
     send_to(j->rtp.fd, packet, size, j->latched ? NULL : &j->remote);
     if (j->last_sent) {
-        double gap = (double)(now - j->last_sent) / MILLISECOND;
-        if (gap > j->largest_gap_ms) j->largest_gap_ms = gap;
-        if (gap > j->ptime) j->unsent_ms += gap - j->ptime;
+        int64_t gap = now - j->last_sent, frame = j->ptime * MILLISECOND;
+        if (gap > j->largest_gap) j->largest_gap = gap;
+        if (gap > frame) j->unsent += gap - frame;
     }
     j->last_sent = now;
     j->unanswered += !j->answered;
@@ -135,7 +135,7 @@ static void relay(struct jack *j, struct jack *from, const struct rtp *p, uint8_
         }
         j->relayed_sequence = p->sequence, j->sequence = sequence, j->sent_any = true;
         if (!event) {
-            j->frame = (int)((int64_t)codec_samples(j->codec, p->payload, p->size) * j->clock / codec_rate(j->codec));
+            j->frame = j->codec == OPUS ? (int)opus_duration(p->payload, p->size) : (int)p->size; /* one octet a tick */
             j->last_timestamp = timestamp;
             follow_drift(j, timestamp, now);
         }
@@ -619,7 +619,7 @@ void jack_apply(struct jack *j, const struct terms *t, int64_t now) {
     if (j->dtmf_type < 0) j->digits[0] = 0, j->dtmf_out.active = false;
     set_keys(j, t);
     j->agreed = true, j->agreed_at = now, j->have_ssrc = false, j->latch_told = j->rtcp_seen = j->silent_told = false;
-    j->largest_gap_ms = 0;
+    j->largest_gap = 0;
     if (!j->next_report) j->next_report = now + 2 * SECOND + j->id % 64 * 40 * MILLISECOND;
     jack_schedule(j, now);
 }
