@@ -14,6 +14,7 @@ from cordboard.directory.check import Report, check
 from cordboard.directory.directory import Directory
 from cordboard.directory.keys import DEFAULT_SCOPES, SCOPES, Scope, open_key_store
 from cordboard.lab.people import BEHAVIOURS
+from cordboard.records.trace import Form, UnknownCallError, read_trace, written
 from cordboard.server import SERVED_TRANSPORTS, run_demo, run_lab, run_server
 from cordboard.settings import Settings
 
@@ -89,6 +90,39 @@ def lab(
         keys=keys_pressed or None, line=line, answers_after=answer_after, hangs_up_after=hang_up_after
     )
     raise typer.Exit(asyncio.run(run_lab(chosen, listen, call, record)))
+
+
+@app.command()
+def trace(
+    call: Annotated[str, typer.Argument(help="The id of the call.")],
+    ladder: Annotated[bool, typer.Option("--ladder", help="A ladder in plain text; so without an option too.")] = False,
+    pcap: Annotated[bool, typer.Option("--pcap", help="A capture file for Wireshark.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Every message, with its time and addresses.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write here.", dir_okay=False)] = None,
+    config: Config = None,
+) -> None:
+    """Show the SIP messages of a recorded call, secrets masked; status 1 where there is no such call."""
+    wanted: dict[Form, bool] = {"ladder": ladder, "pcap": pcap, "json": as_json}
+    chosen = [form for form, given in wanted.items() if given]
+    if len(chosen) > 1:
+        typer.echo("give one of --ladder, --pcap and --json", err=True)
+        raise typer.Exit(2)
+    form = chosen[0] if chosen else "ladder"
+    if form == "pcap" and output is None and sys.stdout.isatty():
+        typer.echo("--pcap needs --output: a terminal cannot show a capture file", err=True)
+        raise typer.Exit(2)
+    settings, _ = _load(config)
+    try:
+        found = asyncio.run(read_trace(settings.database.url, call))
+        data = written(found, form)
+        if output is not None:
+            output.write_bytes(data)
+            return
+    except (UnknownCallError, OSError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 @app.command()
