@@ -216,7 +216,9 @@ class Server:
 
     async def _drain(self) -> None:
         self.user_agent.shell.endpoint.draining = True
-        await self.reception.drain(self.settings.timeouts.drain)
+        if not await self.reception.idle(self.settings.timeouts.drain):
+            self.desk.shut_down()
+        await self.reception.end_calls(self.settings.timeouts.shutdown)
 
     # What the API asks of live calls --------------------------------------------------------------------------------
 
@@ -224,6 +226,7 @@ class Server:
         return self.reception.typed(call_id, text)
 
     def hang_up(self, call_id: str) -> bool:
+        self.desk.cancel(call_id)
         return self.reception.hang_up(call_id)
 
     def live_calls(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -47,6 +47,7 @@ class Call:
         self._recordings = recordings
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._endings: list[Callable[[], None]] = []
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
@@ -55,11 +56,17 @@ class Call:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for ending in self._endings:
+            ending()
         for task in tuple(self._tasks):
             task.cancel()
         for leg in self.legs:
             self.user_agent.reaper.take(leg)
         await self._group.__aexit__(kind, error, trace)
+
+    def at_end(self, ending: Callable[[], None]) -> None:
+        """Do this when the call is over, before its legs are hung up."""
+        self._endings.append(ending)
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run something that ends with the call. Its failure is logged and noted; it cancels nothing else."""

@@ -104,17 +104,22 @@ class Reception:
         live.call.caller.hangup()
         return True
 
-    async def drain(self, limit: float) -> None:
-        """Wait for running calls, at most ``limit`` seconds; then end them."""
+    async def idle(self, limit: float) -> bool:
+        """Wait until no call is live, at most ``limit`` seconds; whether it came to that."""
         try:
             async with asyncio.timeout(limit):
                 await self._idle.wait()
         except TimeoutError:
-            for live in list(self._calls.values()):
-                live.call.note("shutdown")
-                live.call.caller.hangup()
+            return False
+        return True
+
+    async def end_calls(self, limit: float) -> None:
+        """Hang up every call; what has not ended after ``limit`` seconds is cut off."""
+        for live in list(self._calls.values()):
+            live.call.note("shutdown")
+            live.call.caller.hangup()
         if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=5)
+            _, late = await asyncio.wait(self._tasks, timeout=limit)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)

@@ -149,13 +149,14 @@ class TransferDesk:
         finally:
             # A caller who went back to the agent may ask again; the old transfer's last legs end by themselves.
             self._pending.pop(call.call_id, None)
-            if call.caller.over:
-                driver.close()
 
     # For the draft --------------------------------------------------------------------------------------------------
 
     def route(self, destination: Destination, preferred: str | None) -> GatewayRoute:
         return self._router.route(destination, preferred)
+
+    def take(self, reached: GatewayRoute) -> Callable[[], None]:
+        return self._router.take(reached.gateway)
 
     def phonebook_entry(self, phone_book_id: str, wanted: str) -> Destination | None:
         """The entry of this name, or the only one."""
@@ -357,6 +358,7 @@ class _Draft:
             reached.next_hop,
             reached.credentials,
             referred_by=self._address(self._agent.caller_id or self._number("to_phone_number")),
+            take=lambda: self._desk.take(reached),
         )
 
     def _number(self, name: str) -> str:

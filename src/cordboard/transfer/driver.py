@@ -115,6 +115,7 @@ class TransferDriver:
     def start(self) -> None:
         """Begin; progress follows by itself."""
         self._subscriptions.append(self.call.caller.subscribe(self._from_caller))
+        self.call.at_end(self.close)
         self.post(events.Started(at=time.time(), caller_media=self.call.caller.media_seen))
 
     def cancel(self, by: str = "operator") -> None:
@@ -126,15 +127,14 @@ class TransferDriver:
         self.post(events.ShutdownRequested(at=time.time()))
 
     def close(self) -> None:
-        """The call is over: nothing of this transfer stays behind."""
+        """The call is over: an outcome is claimed, and nothing of this transfer stays behind."""
+        if self.state.claim is None:
+            self.shut_down()
         for handle in self._timers.values():
             handle.cancel()
         self._timers.clear()
         for target in self._targets.values():
             self.call.user_agent.reaper.take(target)
-        for stop in self._subscriptions:
-            stop()
-        self._subscriptions.clear()
         self._finish()
         if not self.report.done():
             self.report.cancel()
@@ -180,6 +180,9 @@ class TransferDriver:
         if self._finished or self.state.claim is None:
             return
         self._finished = True
+        for stop in self._subscriptions:
+            stop()
+        self._subscriptions.clear()
         if self.state.caller is not CallerPhase.RETURNED:
             self._report(TransferReport(self.state.claim.outcome, self.state.claim.reason, False))
         claim = replace(self.state.claim, evidence=self.state.evidence)
@@ -313,6 +316,13 @@ class TransferDriver:
         route = self._routes[effect.target]
         target = self.policy.targets[effect.target]
         try:
+            give_back = route.take()
+        except DialRefusedError as error:
+            self.post(
+                events.LegFailed(at=time.time(), leg=attempt, local=events.LocalCause.GATEWAY_LIMIT, text=str(error))
+            )
+            return
+        try:
             leg = self.call.user_agent.dial(
                 route.uri,
                 call_id=self.call.call_id,
@@ -325,12 +335,14 @@ class TransferDriver:
                 ring_timeout=target.ring_timeout + 5,
                 subscriber=lambda event: self._from_target(attempt, event),
             )
-        except (SipError, NoPortError, DialRefusedError) as error:
-            cause = {NoPortError: events.LocalCause.NO_MEDIA_PORTS, DialRefusedError: events.LocalCause.DIAL_POLICY}
-            local = cause.get(type(error), events.LocalCause.HEADER_INVALID)
+        except (SipError, NoPortError) as error:
+            give_back()
+            no_port = isinstance(error, NoPortError)
+            local = events.LocalCause.NO_MEDIA_PORTS if no_port else events.LocalCause.HEADER_INVALID
             self.post(events.LegFailed(at=time.time(), leg=attempt, local=local, text=str(error)))
             return
         self._targets[attempt] = leg
+        leg.subscribe(lambda event: give_back() if isinstance(event, legs.LegEnded | legs.LegFailed) else None)
         self.call.legs.append(leg)
         self._briefings[attempt] = self._spawn(self._brief())
 
@@ -495,7 +507,14 @@ class TransferDriver:
             case legs.LegFailed(status=status, reason=reason, q850=q850, local=local, detail=detail):
                 cause = _LOCAL_CAUSES.get(detail, events.LocalCause.INTERNAL_ERROR) if local else None
                 self.post(
-                    events.LegFailed(at=at, leg=attempt, status=status, text=reason or detail, q850=q850, local=cause)
+                    events.LegFailed(
+                        at=at,
+                        leg=attempt,
+                        status=None if local else status,  # the evidence holds what was received
+                        text=detail if local else reason,
+                        q850=q850,
+                        local=cause,
+                    )
                 )
             case legs.LegEnded(cause=ending, q850=q850):
                 self.post(events.LegEnded(at=at, leg=attempt, text=ending.upper(), q850=q850))
