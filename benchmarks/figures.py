@@ -37,6 +37,11 @@ def write(figures: Iterable[Figure], path: Path = OUTPUT) -> None:
     path.write_text(json.dumps(list(known.values()), indent=1) + "\n")
 
 
+def read(path: Path = OUTPUT) -> list[Figure]:
+    """What the file holds."""
+    return [Figure(**each) for each in json.loads(path.read_text())] if path.exists() else []
+
+
 def table(figures: Iterable[Figure]) -> str:
     """The figures for a terminal."""
     rows = [("figure", "value", "unit", "against", "ratio", "gate", "met")]

@@ -1,6 +1,7 @@
 """The server under test, as a process of its own: ``python -m benchmarks.subject KIND [--towards PORT] …``.
 
-Prints ``ready PORT``, then answers each line on its input with its tables as JSON, and ends with its input.
+Prints ``ready PORT``, then answers each line on its input with its tables as JSON, and ends with its input. The line
+``collect`` has garbage collected before.
 
 ``answer``: a user agent without an agent answers every call; signalling and a media port for each call, no more.
 ``bridge``: the same, with each caller joined to a second leg towards PORT once that has answered.
@@ -220,8 +221,9 @@ async def serve(kind: str, folder: Path, towards: int | None, t1: float) -> None
         loop = asyncio.get_running_loop()
         requests = asyncio.StreamReader()
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(requests), sys.stdin)
-        while await requests.readline():
-            gc.collect()
+        while line := await requests.readline():
+            if line == b"collect\n":
+                gc.collect()
             print(json.dumps(counts()), flush=True)
 
 
