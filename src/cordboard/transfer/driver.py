@@ -342,7 +342,9 @@ class TransferDriver:
             self.post(events.LegFailed(at=time.time(), leg=attempt, local=local, text=str(error)))
             return
         self._targets[attempt] = leg
-        leg.subscribe(lambda event: give_back() if isinstance(event, legs.LegEnded | legs.LegFailed) else None)
+        leg.subscribe(lambda event: give_back() if leg.over else None)
+        if leg.over:  # it failed at once
+            give_back()
         self.call.legs.append(leg)
         self._briefings[attempt] = self._spawn(self._brief())
 
