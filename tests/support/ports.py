@@ -6,20 +6,20 @@ import itertools
 import os
 import socket
 
-_block = itertools.count()
+_next_port = itertools.count()
 
 
 def free_port(spacing: int = 4) -> int:
     """A UDP port whose UDP and TCP neighbours up to ``spacing`` are free as well.
 
     baresip binds the port after its own for TLS, RTP binds the one after for RTCP; the blocks that one
-    test process hands out never overlap.
+    test process hands out never overlap. They lie below the ephemeral ports (32768 on Linux) and the board's, so that
+    nobody else is given one before the program binds it.
     """
-    base = 33000 + (os.getpid() % 40) * 500
     for _ in range(2000):
-        port = base + (next(_block) * spacing) % 20000
-        if port > 60000:
-            port -= 27000
+        port = 10000 + (os.getpid() % 40 * 240 + next(_next_port)) % 9900
+        for _ in range(spacing - 1):
+            next(_next_port)
         if all(_is_free(port + offset) for offset in range(spacing)):
             return port
     raise RuntimeError("no free block of loopback ports")

@@ -12,6 +12,8 @@ import pytest
 from tests.support.ports import free_port
 
 SCENARIOS = Path(__file__).parent.parent / "interop" / "scenarios"
+SOUND = bytes([0xD5, 0x55] * 4000)
+"""A second of PCMU noise, which scenarios play as ``sound.raw``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,10 @@ class Sipp:
         if shutil.which("sipp") is None:
             pytest.skip("SIPp is not installed (Debian: sip-tester)")
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "sound.raw").write_bytes(SOUND)
+        text = (SCENARIOS / scenario).read_text()
+        # SIPp reads statuses when it reads the scenario, before it knows of keywords.
+        (folder / scenario).write_text(text.replace("[status]", (keys or {}).get("status", "[status]")))
         self.folder = folder
         self.port = port or free_port(2)
         self.limit = limit
@@ -57,7 +63,7 @@ class Sipp:
             "sipp",
             *([remote] if remote else []),
             "-sf",
-            str(SCENARIOS / scenario),
+            str(folder / scenario),
             "-i",
             "127.0.0.1",
             "-p",
@@ -83,7 +89,8 @@ class Sipp:
             *extra,
         ]
         for name, value in (keys or {}).items():
-            self._arguments += ["-key", name, value]
+            if name != "status":
+                self._arguments += ["-key", name, value]
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
