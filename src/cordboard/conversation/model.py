@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
+from pydantic import BaseModel
+
+Shape = TypeVar("Shape", bound=BaseModel)
 Role = Literal["system", "user", "assistant", "tool"]
 
 
 class ModelError(Exception):
-    """The model could not finish a turn: `provider`, `stage` (``connect``, ``stream``, ``arguments``), `detail`."""
+    """The model could not finish: `provider`, `stage` (``connect``, ``stream``, ``tools``, ``structure``), `detail`."""
 
     def __init__(self, provider: str, stage: str, detail: str) -> None:
         super().__init__(f"{provider}: {stage}: {detail}")
@@ -94,4 +97,13 @@ class Model(Protocol):
 
         Raises ModelError from the iteration.
         """
+        ...
+
+
+@runtime_checkable
+class StructuredModel(Model, Protocol):
+    """A model that also answers in a given shape. The rules are none."""
+
+    async def parse(self, messages: Sequence[Message], shape: type[Shape]) -> Shape:
+        """One answer that fits `shape`. Raises ModelError."""
         ...
