@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from cordboard import __version__
+from cordboard.calls.gateway_probe import probe
 from cordboard.directory.check import Report, check
 from cordboard.directory.directory import Directory
 from cordboard.directory.keys import DEFAULT_SCOPES, SCOPES, Scope, open_key_store
@@ -17,6 +18,7 @@ from cordboard.lab.people import BEHAVIOURS
 from cordboard.records.trace import Form, UnknownCallError, read_trace, written
 from cordboard.server import SERVED_TRANSPORTS, run_demo, run_lab, run_server
 from cordboard.settings import Settings
+from cordboard.wire import ListenerError
 
 app = typer.Typer(
     add_completion=False,
@@ -25,6 +27,8 @@ app = typer.Typer(
 )
 keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
 app.add_typer(keys, name="key")
+gateways = typer.Typer(no_args_is_help=True, help="Look at the systems that calls come from and leave by.")
+app.add_typer(gateways, name="gateway")
 
 Config = Annotated[
     Path | None,
@@ -182,6 +186,31 @@ def revoke_key(
     if not asyncio.run(work()):
         typer.echo(f"{key_id}: there is no such key, or it is revoked already", err=True)
         raise typer.Exit(1)
+
+
+@gateways.command("probe")
+def probe_gateway(
+    name: Annotated[str, typer.Argument(help="A gateway of the directory.")], config: Config = None
+) -> None:
+    """Ask a gateway by OPTIONS what it allows, and warn where the configuration asks for more.
+
+    Status 0: it answered, and nothing is to be warned of; 1: nobody answered; 2: there is no such gateway, or the
+    configuration is faulty; 3: it answered, with warnings.
+    """
+    settings, directory = _load(config)
+    gateway = directory.gateway(name)
+    if gateway is None:
+        known = ", ".join(sorted(directory.gateways)) or "none"
+        typer.echo(f"{name}: there is no such gateway; known are {known}", err=True)
+        raise typer.Exit(2)
+    try:
+        result = asyncio.run(probe(gateway, directory, settings))
+    except ListenerError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    for line in result.lines():
+        typer.echo(line)
+    raise typer.Exit(1 if result.status is None else 3 if result.warnings else 0)
 
 
 def main() -> None:
