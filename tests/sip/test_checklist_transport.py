@@ -78,11 +78,25 @@ def test_line_30_a_large_request_prefers_tcp_and_falls_back_to_udp() -> None:
     s.core.cancel(session, now=s.now)
 
 
-def test_line_30_a_small_request_and_one_whose_uri_names_its_transport_stay() -> None:
-    """Protects the choice that the target's owner made (RFC 3263 §4.1)."""
+def test_line_30_a_small_request_stays_on_udp() -> None:
+    """Protects peers from connections that nobody needs (RFC 3263 §4.1)."""
     s = Streams()
     s.call("sip:desk@10.0.0.7")
-    s.call("sip:desk@10.0.0.7;transport=udp", OFFER + b"x" * 1400)
+    s.call("sip:desk@10.0.0.7;transport=udp")
+    assert connects(s.outputs()) == []
+
+
+def test_line_30_size_decides_also_where_the_uri_says_udp_and_a_peer_without_tcp_costs_one_try() -> None:
+    """Protects large INVITEs to gateways that are configured for UDP (RFC 3261 §18.1.1: MUST), without a delay each."""
+    s = Streams()
+    large = OFFER + b"a=x-long:" + b"x" * 1400 + b"\r\n"
+    s.call("sip:desk@10.0.0.7;transport=udp", large)
+    opened = connects(s.outputs())
+    assert [c.flow.transport for c in opened] == ["tcp"]
+    s.core.send_failed(opened[0].flow, s.now)
+    s.core.handle_timer(s.now)
+    s.outputs()
+    s.call("sip:desk@10.0.0.7;transport=udp", large)
     assert connects(s.outputs()) == []
 
 

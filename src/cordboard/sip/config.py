@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from cordboard.sip.flow import Flow, HostPort
+
+if TYPE_CHECKING:
+    from cordboard.sip.model import Request
 
 Admission = Literal["allow", "drop", "forbid"]
 
@@ -42,6 +45,18 @@ class Credentials:
     realm: str | None = None
 
 
+PasswordOf = Callable[[str], "str | None"]
+"""The password of a user name, or None where there is no such user."""
+
+
+def _no_challenge(request: Request, flow: Flow) -> PasswordOf | None:
+    return None
+
+
+def _same_host(asking: Flow, replaced: Flow) -> bool:
+    return asking.remote[0] == replaced.remote[0]
+
+
 def _allow_everybody(flow: Flow) -> Admission:
     return "allow"
 
@@ -65,7 +80,28 @@ class EndpointConfig:
     source_address: Callable[[str], str] | None = None
     """The local address from which a remote host is reached, for listeners bound to a wildcard."""
     admit: Callable[[Flow], Admission] = _allow_everybody
+    within_rate: Callable[[Flow], bool] | None = None
+    """Asked of every packet before it is parsed; False drops it."""
     accept_refer: Callable[[Flow], bool] = _nobody
+    challenge: Callable[[Request, Flow], PasswordOf | None] = _no_challenge
+    """Whose passwords open a request that begins a dialog or registers; None: no digest is asked for."""
+    realm: str = "cordboard"
+    """The realm of our challenges (RFC 3261 §22.1)."""
+    nonce_lifetime: float = 300.0
+    may_replace: Callable[[Flow, Flow], bool] = _same_host
+    """Whether a request with Replaces on the first flow may take over the dialog on the second (RFC 3891 §5)."""
+    known_host: Callable[[str], bool] | None = None
+    """Hosts that a peer may name as its Contact or Record-Route though they are not where it is itself: gateways.
+    None: any that is not on loopback, a link or a private network."""
+    trusted_proxy: Callable[[str], bool] | None = None
+    """Proxies of ours; the address in their ``source_header`` is the source of a request."""
+    source_header: str = "X-Source-Address"
+    """Taken away from everybody else's requests."""
+    registrar: bool = False
+    """Take REGISTER, and keep the bindings in memory."""
+    maximum_bindings: int = 1000
+    maximum_redirects: int = 5
+    """Contacts of 3xx that are tried for one INVITE, where ``invite`` gives a gate."""
     allow: tuple[str, ...] = (
         "INVITE",
         "ACK",
@@ -78,7 +114,7 @@ class EndpointConfig:
         "REFER",
         "NOTIFY",
     )
-    supported: tuple[str, ...] = ("100rel", "timer", "replaces", "norefersub")
+    supported: tuple[str, ...] = ("100rel", "timer", "replaces", "norefersub", "tdialog")
     accept: tuple[str, ...] = ("application/sdp",)
     uri_schemes: tuple[str, ...] = ("sip", "sips", "tel")
     timers: TimerSettings = field(default_factory=TimerSettings)
@@ -96,6 +132,13 @@ class EndpointConfig:
     maximum_sessions: int = 4000
     maximum_transactions: int = 40000
     maximum_connections: int = 2000
+    stream_idle: float = 600.0
+    """A stream on which nothing comes, and that nothing uses, is closed."""
+    stream_slow: float = 30.0
+    """How long an accepted stream's first message, and any message, may take to arrive."""
+    keep_alive: float = 95.0
+    """Silence after which a connection of ours is sent a ping (RFC 5626 §4.4.1); 0: never."""
+    pong_timeout: float = 10.0
     maximum_message: int = 65535
     maximum_referrals: int = 16
     """Implicit subscriptions per session."""
@@ -103,7 +146,7 @@ class EndpointConfig:
     """How long a target that failed is tried last (RFC 3263 §4.3)."""
     resolution_timeout: float = 5.0
     stream_over: int = 1300
-    """RFC 3261 §18.1.1: requests above this many bytes prefer TCP where the target has it."""
+    """RFC 3261 §18.1.1: requests above this many bytes prefer TCP where the target has it. 0: none does."""
     trace: bool = True
     listeners: tuple[tuple[str, HostPort], ...] = ()
     """Transport and address of each listener; the shell adds those that it bound."""

@@ -10,12 +10,13 @@ from cordboard.sip.config import EndpointConfig, Identifiers
 from cordboard.sip.dialog import Dialog, DialogKey
 from cordboard.sip.errors import ParseError
 from cordboard.sip.events import Event
-from cordboard.sip.flow import Answer, Query, Resolve
+from cordboard.sip.flow import Answer, Flow, Query, Resolve
 from cordboard.sip.message import Message
+from cordboard.sip.registrar import Registrar
 from cordboard.sip.resolution import DeadTargets, Resolution, Target
 from cordboard.sip.timers import Timer, Timers
 from cordboard.sip.transactions import Transactions
-from cordboard.sip.transport import Transport
+from cordboard.sip.transport import Transport, address_class
 from cordboard.sip.uri import Uri
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Core:
         "identifiers",
         "lingering",
         "peers",
+        "registrar",
         "sessions",
         "timers",
         "transactions",
@@ -61,6 +63,7 @@ class Core:
         self.dialogs: dict[DialogKey, Dialog] = {}
         self.peers: dict[str, int] = {}
         """Remote hosts of dialogs: they stay admitted until the call's end."""
+        self.registrar = Registrar(config) if config.registrar else None
         self._resolutions: dict[int, tuple[Resolution, OnTargets, Timer]] = {}
 
     def emit(self, event: Event) -> None:
@@ -112,6 +115,27 @@ class Core:
         timer = self.timers.start(now + self.config.resolution_timeout, lambda at: self._give_up(number, at))
         self._resolutions[number] = (resolution, done, timer)
         self._ask(resolution.waiting)
+
+    def permitted(self, targets: list[Target], peer: Flow) -> list[Target]:
+        """The targets that a peer at ``peer`` may send us to by its Contact or Record-Route, also behind a name.
+
+        Never into loopback, a link or a private network where it is not itself, and by a stream only to itself or to a
+        known host; where nothing is left, back to where its packets come from.
+        """
+        known = self.config.known_host
+        own = address_class(peer.remote[0])
+        allowed: list[Target] = []
+        for target in targets:
+            host = target.address[0]
+            if host != peer.remote[0] and (known is None or not known(host)):
+                reach = address_class(host)
+                inward = reach in ("loopback", "link", "private") and reach != own
+                if inward or (target.transport != "udp" and known is not None):
+                    continue
+            allowed.append(target)
+        if targets and not allowed:
+            return [Target(peer.transport, peer.remote, targets[0].name)]
+        return allowed
 
     def _ask(self, queries: set[Query]) -> None:
         # Sorted, so that the same inputs give the same outputs.

@@ -68,22 +68,23 @@ class Endpoint:
         """The DNS answered (with nothing, for a failure)."""
         self._core.resolved(query, answers, now)
 
-    def connection_opened(self, flow: Flow, now: float) -> None:
-        """A connection that the core asked for, or that a peer opened, can carry bytes."""
-        self._core.transport.opened(flow)
+    def connection_opened(self, flow: Flow, now: float, identities: Sequence[str] = ()) -> None:
+        """A connection that the core asked for, or that a peer opened, can carry bytes.
+
+        ``identities`` are the SIP domains that the peer's certificate proves (RFC 5922 §7.1), none without TLS.
+        """
+        self._receiver.connection_opened(flow, now, identities)
 
     def connection_lost(self, flow: Flow, now: float) -> None:
         """The connection is gone."""
-        self._receiver.connection_lost(flow)
-        self._core.transport.lost(flow)
-        self._core.transactions.transport_error(flow, now)
+        self._receiver.gone(flow, now)
 
     def send_failed(self, flow: Flow, now: float) -> None:
         """A Connect or a SendBytes on this flow failed (RFC 3261 §18.4)."""
         if flow.connection is not None:
-            self._receiver.connection_lost(flow)
-            self._core.transport.lost(flow)
-        self._core.transactions.transport_error(flow, now)
+            self._receiver.gone(flow, now)
+        else:
+            self._core.transactions.transport_error(flow, now)
 
     # Outputs --------------------------------------------------------------------------------------------------------
 
@@ -214,10 +215,14 @@ class Endpoint:
         referred_by: Address | None = None,
         headers: HeaderList = (),
         *,
+        subscription: bool = True,
         now: float,
     ) -> None:
-        """Ask the peer to call ``refer_to`` (RFC 3515); ReferAccepted or ReferRefused and notifications follow."""
-        self._find(session).referrals.refer(refer_to, referred_by, checked(headers), now)
+        """Ask the peer to call ``refer_to`` (RFC 3515); ReferAccepted or ReferRefused and notifications follow.
+
+        Without ``subscription`` the peer is asked to report nothing (RFC 4488); it may do so all the same.
+        """
+        self._find(session).referrals.refer(refer_to, referred_by, checked(headers), now, subscription)
 
     def accept_refer(self, session: str, *, now: float) -> None:
         """202 to the peer's REFER and NOTIFY 100."""

@@ -30,6 +30,8 @@ class IncomingCall:
     """The session description, or None where the caller wants our offer in the 2xx (RFC 3264 §5)."""
     replaces: str | None = None
     """The session that a Replaces header names (RFC 3891); answering ends that one."""
+    source: str = ""
+    """The address that the request came from: the flow's, or what a proxy of ours says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from cordboard.sip.fields import (
     Replaces,
     SessionExpires,
     SubscriptionState,
+    TargetDialog,
 )
 from cordboard.sip.headers import LENGTH_NAMES, Headers
 from cordboard.sip.status import reason_phrase
@@ -220,6 +221,11 @@ class Message:
     def replaces(self) -> Replaces | None:
         """RFC 3891 §6.1"""
         return self._typed("replaces", "Replaces", Replaces.parse)
+
+    @property
+    def target_dialog(self) -> TargetDialog | None:
+        """RFC 4538 §7."""
+        return self._typed("target_dialog", "Target-Dialog", TargetDialog.parse)
 
     @property
     def reasons(self) -> list[Reason]:

@@ -115,6 +115,8 @@ class OutgoingRequest:
     def _resolved(self, targets: list[Target], now: float) -> None:
         if self.cancelled and self.transaction is None:
             return
+        if self._prefer is not None:
+            targets = self.core.permitted(targets, self._prefer)
         self._targets = self.core.dead_targets.order(targets, now)
         self._index = 0
         self._try(now, "resolution")
@@ -124,7 +126,7 @@ class OutgoingRequest:
         core = self.core
         while self._index < len(self._targets):
             target = self._targets[self._index]
-            if target.transport == "udp" and self._prefers_stream(target):
+            if target.transport == "udp" and self._prefers_stream(target, now):
                 # RFC 3261 §18.1.1: too large for a datagram; the datagram stays as the fallback
                 self._targets.insert(self._index, target._replace(transport="tcp"))
                 target = self._targets[self._index]
@@ -138,10 +140,13 @@ class OutgoingRequest:
         # Reported from a timer, so that the user is never called back inside its own command.
         core.timers.start(now, lambda at: self._on_failed(self, kind, at))
 
-    def _prefers_stream(self, target: Target) -> bool:
+    def _prefers_stream(self, target: Target, now: float) -> bool:
+        # Also where the URI says transport=udp: the size decides, and the top Via says what was used (§18.1.1).
         limit = self.core.config.stream_over
-        if "tcp" not in self.core.transport.transports() or self._next_hop.transport is not None:
+        if not limit or "tcp" not in self.core.transport.transports():
             return False
+        if self.core.dead_targets.is_dead("tcp", target.address, now):
+            return False  # it refused lately: the fallback at once, without its delay
         previous = self._targets[self._index - 1] if self._index else None
         if previous is not None and previous.transport == "tcp" and previous.address == target.address:
             return False

@@ -6,16 +6,18 @@ leaves nothing behind.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from zlib import crc32
 
+from cordboard.sip.connections import Connections
 from cordboard.sip.core import Core
 from cordboard.sip.dialog import Dialog
 from cordboard.sip.errors import ParseError, RequestParts
 from cordboard.sip.events import IncomingCall, Trace
 from cordboard.sip.flow import Close, Flow
 from cordboard.sip.framing import StreamFramer
+from cordboard.sip.gatekeeper import Gatekeeper
 from cordboard.sip.headers import canonical
 from cordboard.sip.invite_server import IncomingSession
 from cordboard.sip.message import ParserLimits, Request, Response, check_message, parse_message, response_to
@@ -31,7 +33,17 @@ _DESCRIBED = frozenset(("INVITE", "UPDATE", "PRACK"))
 class Receiver:
     """Takes what the network brings."""
 
-    __slots__ = ("_core", "_framers", "_limits", "_salt", "_session")
+    __slots__ = (
+        "_core",
+        "_framers",
+        "_gatekeeper",
+        "_identities",
+        "_keeper",
+        "_limits",
+        "_salt",
+        "_session",
+        "_source",
+    )
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -39,6 +51,10 @@ class Receiver:
         self._salt = core.identifiers.tag()
         self._session: str | None = None
         self._limits = ParserLimits(message_bytes=core.config.maximum_message)
+        self._gatekeeper = Gatekeeper(core)
+        self._identities: dict[Flow, str] = {}
+        self._keeper = core.transport.keeper = Connections(core, self.gone)
+        self._source: Flow | None = None
 
     # Bytes ----------------------------------------------------------------------------------------------------------
 
@@ -53,8 +69,10 @@ class Receiver:
                 self._core.transport.outgoing.append(Close(flow))
                 return
             framer = self._framers[flow] = StreamFramer(self._limits)
-        for message in framer.feed(data):
+        messages = framer.feed(data)
+        for message in messages:
             self._message(message, flow, now)
+        self._keeper.heard(flow, now, pending=framer.pending > 0, messages=bool(messages))
         pings, _ = framer.take_keep_alives()
         if pings:
             self._core.transport.send(flow, b"\r\n", "", None)  # RFC 5626 §3.5.1
@@ -63,9 +81,23 @@ class Receiver:
             self._core.transport.outgoing.append(Close(flow))
             self.connection_lost(flow)
 
+    def connection_opened(self, flow: Flow, now: float, identities: Sequence[str]) -> None:
+        """A connection carries bytes now; ``identities`` are what the peer's certificate proves."""
+        self._keeper.at(now)
+        if flow.transport == "tls" and identities and flow.connection is not None and flow.connection > 0:
+            self._identities[flow] = identities[0]
+        self._core.transport.opened(flow)
+
     def connection_lost(self, flow: Flow) -> None:
         """Forget a half-received message."""
         self._framers.pop(flow, None)
+
+    def gone(self, flow: Flow, now: float) -> None:
+        """The connection is lost or given up: whoever waits on it is told (RFC 3261 §18.4)."""
+        self._framers.pop(flow, None)
+        self._identities.pop(flow, None)
+        self._core.transport.lost(flow)
+        self._core.transactions.transport_error(flow, now)
 
     @property
     def framers(self) -> int:
@@ -74,6 +106,9 @@ class Receiver:
 
     def _message(self, data: bytes, flow: Flow, now: float) -> None:
         core = self._core
+        within_rate = core.config.within_rate
+        if within_rate is not None and not within_rate(flow):
+            return
         is_response = data[:8] == b"SIP/2.0 "
         admission = "allow" if is_response else core.config.admit(flow)
         if admission == "drop" and flow.remote[0] not in core.peers:
@@ -90,6 +125,10 @@ class Receiver:
         if isinstance(message, Response):
             self._response(message, flow, now)
         else:
+            source = self._gatekeeper.source(message, flow)
+            if source is not flow and admission == "allow":
+                admission = core.config.admit(source)
+            self._source = source
             if admission != "allow" and self._dialog_of(message) is None:
                 if admission == "forbid" and message.method != "ACK":
                     self._refuse(message, flow, 403)
@@ -192,14 +231,23 @@ class Receiver:
         _read_features(request)
         if not self._acceptable(request, flow):
             return
+        if flow in self._identities and "alias" in request.via.parameters:
+            self._core.transport.alias(flow, request.via, self._identities[flow])
         if request.to.tag is not None:
             self._in_dialog(request, key, flow, now)
+            return
+        refusal = self._gatekeeper.refusal(request, self._source or flow, now)
+        if refusal is not None:
+            self._refuse(request, flow, refusal[0], *refusal[1])
         elif method == "INVITE":
             self._invite(request, key, flow, now)
         elif method == "OPTIONS":
             self._options(request, flow)
         elif method == "REFER":
-            self._refuse(request, flow, 603)
+            self._refer(request, key, flow, now)
+        elif method == "REGISTER" and self._core.registrar is not None:
+            status, headers = self._core.registrar.register(request, flow, now)
+            self._refuse(request, flow, status, *headers)
         else:
             self._refuse(request, flow, 481)
 
@@ -306,6 +354,10 @@ class Receiver:
                 self._refuse(request, flow, 481)  # RFC 3891 §3
                 return
             replaced = dialog.session
+            if not config.may_replace(self._source or flow, dialog.flow):
+                # RFC 3891 §5: only who could have been a party of that call takes it over. To others it does not exist.
+                self._refuse(request, flow, 481)
+                return
             if replaced.phase is Phase.CLOSED:
                 self._refuse(request, flow, 603)
                 return
@@ -330,8 +382,28 @@ class Receiver:
                 flow,
                 session.first_offer,
                 replaced.id if replaced is not None else None,
+                (self._source or flow).remote[0],
             )
         )
+
+    def _refer(self, request: Request, key: ServerKey, flow: Flow, now: float) -> None:
+        """REFER outside a dialog: only one that names a dialog with the same peer (RFC 4538 §3) is looked at."""
+        core = self._core
+        target = request.target_dialog
+        dialog = None
+        if target is not None:
+            dialog = core.dialogs.get((target.call_id, target.local_tag, target.remote_tag))  # as we see it, §7
+        if dialog is None or not core.config.may_replace(self._source or flow, dialog.flow) or core.transactions.full:
+            self._refuse(request, flow, 603)
+            return
+        session = dialog.session
+        self._session = session.id
+        transaction = core.transactions.server(
+            request, key, core.transport.response_flow(request.via, flow), stamped(request, flow)
+        )
+        transaction.session = session.id
+        transaction.user = session
+        session.referrals.receive_refer(transaction, request, now, outside=flow)
 
     def _options(self, request: Request, flow: Flow) -> None:
         """RFC 3261 §11.2: the status that an INVITE would get."""
@@ -377,6 +449,7 @@ _FEATURES: dict[str, Callable[[Request | Response], object]] = {
     "replaces": lambda message: message.replaces,
     "refer-to": lambda message: message.refer_to,
     "referred-by": lambda message: message.referred_by,
+    "target-dialog": lambda message: message.target_dialog,
     "reason": lambda message: message.reasons,
 }
 

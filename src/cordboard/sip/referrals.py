@@ -14,9 +14,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cordboard.sip.address import Address
-from cordboard.sip.dialog import Fields
+from cordboard.sip.dialog import Dialog, Fields
 from cordboard.sip.errors import ParseError
 from cordboard.sip.events import ReferAccepted, ReferEnded, ReferNotified, ReferRefused, ReferRequested
+from cordboard.sip.flow import Flow
 from cordboard.sip.message import Request, Response
 from cordboard.sip.outgoing import OutgoingRequest
 from cordboard.sip.sipfrag import CONTENT_TYPE, StatusLine
@@ -116,7 +117,17 @@ class Referral:
 class Referrals:
     """The subscriptions of one session."""
 
-    __slots__ = ("_incoming", "_incoming_limit", "_notified_id", "_outgoing", "_seen", "_subscribed", "session")
+    __slots__ = (
+        "_dialog",
+        "_incoming",
+        "_incoming_limit",
+        "_notified_id",
+        "_outgoing",
+        "_outside",
+        "_seen",
+        "_subscribed",
+        "session",
+    )
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -126,6 +137,8 @@ class Referrals:
         self._incoming_limit: Timer | None = None
         self._subscribed: Timer | None = None
         self._notified_id: str | None = None
+        self._outside: Flow | None = None
+        self._dialog: Dialog | None = None
 
     @property
     def living(self) -> int:
@@ -155,7 +168,14 @@ class Referrals:
 
     # REFER of ours --------------------------------------------------------------------------------------------------
 
-    def refer(self, refer_to: Address, referred_by: Address | None, headers: Fields, now: float) -> None:
+    def refer(
+        self,
+        refer_to: Address,
+        referred_by: Address | None,
+        headers: Fields,
+        now: float,
+        subscription: bool = True,
+    ) -> None:
         """Send REFER in the dialog."""
         session = self.session
         if session.phase not in ("answered", "confirmed"):
@@ -165,6 +185,8 @@ class Referrals:
         fields: Fields = [("Refer-To", str(refer_to))]
         if referred_by is not None:
             fields.append(("Referred-By", str(referred_by)))  # RFC 3892 §2.1
+        if not subscription:
+            fields.append(("Refer-Sub", "false"))  # RFC 4488 §4: a wish; the answer says whether it is granted
         fields += [*headers, *session.core.capabilities()]
         referral = Referral(self)
         self._outgoing.append(referral)
@@ -200,12 +222,15 @@ class Referrals:
 
     # REFER of the peer ----------------------------------------------------------------------------------------------
 
-    def receive_refer(self, transaction: ServerTransaction, request: Request, now: float) -> None:
-        """Ask our user, or refuse by policy."""
+    def receive_refer(
+        self, transaction: ServerTransaction, request: Request, now: float, outside: Flow | None = None
+    ) -> None:
+        """Ask our user, or refuse by policy. ``outside``: it came by Target-Dialog, on this flow (RFC 4538)."""
         session = self.session
         core = session.core
         assert session.dialog is not None
-        if not core.config.accept_refer(session.dialog.flow) or self._incoming is not None:
+        living = session.phase in ("answered", "confirmed")
+        if not living or not core.config.accept_refer(session.dialog.flow) or self._incoming is not None:
             transaction.respond(transaction.response(603), now)
             return
         if len(request.headers.get_all("Refer-To")) != 1:
@@ -215,6 +240,7 @@ class Referrals:
         assert refer_to is not None
         replaces = refer_to.uri.header("Replaces")
         self._incoming = transaction
+        self._outside = outside
         self._incoming_limit = core.timers.start(now + core.config.answer_timeout, self._nobody_decided)
         core.emit(ReferRequested(session.id, refer_to, request.referred_by, replaces))
 
@@ -240,7 +266,9 @@ class Referrals:
         core = session.core
         assert session.dialog is not None
         silent = (request.headers.get("Refer-Sub") or "").strip().lower() == "false"
-        response = transaction.response(200 if silent else 202)
+        outside = self._outside
+        tag = core.identifiers.tag() if outside is not None else None
+        response = transaction.response(200 if silent else 202, "", tag)
         if silent:
             response.headers.add("Refer-Sub", "false")
         flow = session.dialog.flow
@@ -248,6 +276,13 @@ class Referrals:
         transaction.respond(response, now)
         if silent:
             return
+        if self._dialog is not None:
+            core.remove_dialog(self._dialog)
+            self._dialog = None
+        if outside is not None and tag is not None:
+            # RFC 4538 §3: this REFER begins a dialog of its own, in which its NOTIFYs go
+            self._dialog = Dialog.of_request(request, tag, outside, session)
+            core.add_dialog(self._dialog)
         # RFC 3515 §2.4.6: from the second REFER on the subscription is named by its CSeq.
         self._notified_id = str(request.cseq.number) if self._notified_id is not None else ""
         if self._subscribed is not None:
@@ -272,6 +307,7 @@ class Referrals:
         if final:
             self._subscribed.stop()
             self._subscribed = None
+        used = self._dialog
         session.send(
             "NOTIFY",
             fields,
@@ -281,9 +317,17 @@ class Referrals:
             on_failed=self._notify_failed,
             contact=True,
             content_type=CONTENT_TYPE,
+            dialog=used,
         )
         if final:
+            self._forget_dialog()
             self._let_go()
+
+    def _forget_dialog(self) -> None:
+        """The subscription's own dialog, where it had one, is over."""
+        if self._dialog is not None:
+            self.session.core.remove_dialog(self._dialog)
+            self._dialog = None
 
     def _subscription_expired(self, now: float) -> None:
         self.notify(408, "", True, now)
@@ -299,4 +343,5 @@ class Referrals:
         if self._subscribed is not None:
             self._subscribed.stop()
             self._subscribed = None
+            self._forget_dialog()
             self._let_go()

@@ -170,6 +170,10 @@ class DeadTargets:
                 self._until.clear()
         self._until[transport, address] = now + self._time
 
+    def is_dead(self, transport: str, address: HostPort, now: float) -> bool:
+        """Whether this target failed within the memory."""
+        return self._until.get((transport, address), now) > now
+
     def clear(self, transport: str, address: HostPort) -> None:
         """This target answered."""
         if self._until:

@@ -362,7 +362,7 @@ class Acknowledgement:
     def send_to(self, targets: list[Target], now: float) -> None:
         """The next hop is known."""
         core = self._session.core
-        for target in targets:
+        for target in core.permitted(targets, self._dialog.flow):
             flow = core.transport.flow_to(target.transport, target.address, self._dialog.flow, target.name)
             if flow is not None:
                 via = core.transport.via(flow, core.identifiers.branch())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
+from typing import Protocol
 
 from cordboard.sip.config import EndpointConfig
 from cordboard.sip.events import Event, Trace
@@ -13,7 +14,25 @@ from cordboard.sip.via import Via
 MAXIMUM_PENDING = 64
 """Messages that wait for one connection to open."""
 
+WILDCARDS = ("0.0.0.0", "::", "")
+"""A listener on all interfaces."""
+
 _ADDRESS_CACHE = 1024
+_MAXIMUM_PROVED = 1024
+_MAXIMUM_ALIASES = 4
+
+RemoteKey = tuple[str, HostPort, str]
+"""Transport, remote address, and for TLS the domain that was proved (RFC 5923 §7: none is used for another)."""
+
+
+class Keeper(Protocol):
+    """Who watches connections for silence."""
+
+    def opened(self, flow: Flow) -> None:
+        """It carries bytes now."""
+
+    def lost(self, flow: Flow) -> None:
+        """It is gone."""
 
 
 def bracketed(host: str) -> str:
@@ -56,10 +75,13 @@ class Transport:
         "_advertised",
         "_by_remote",
         "_connections",
+        "_keys",
         "_next",
         "_pending",
+        "_proved",
         "config",
         "events",
+        "keeper",
         "listeners",
         "outgoing",
     )
@@ -70,7 +92,10 @@ class Transport:
         self.events: list[Event] = []
         self.listeners: list[tuple[str, HostPort]] = list(config.listeners)
         self._connections: dict[Flow, bool] = {}
-        self._by_remote: dict[tuple[str, HostPort], Flow] = {}
+        self._by_remote: dict[RemoteKey, Flow] = {}
+        self._keys: dict[Flow, list[RemoteKey]] = {}
+        self._proved: dict[HostPort, str] = {}
+        self.keeper: Keeper | None = None
         self._pending: dict[Flow, list[tuple[bytes, str, str | None]]] = {}
         self._next = -1
         self._advertised: dict[tuple[HostPort, str], HostPort] = {}
@@ -94,7 +119,7 @@ class Transport:
             internal = config.internal or is_loopback
             if not internal(flow.remote[0]):
                 return config.external_address, port
-        if host in ("0.0.0.0", "::", "") and config.source_address is not None:
+        if host in WILDCARDS and config.source_address is not None:
             return config.source_address(flow.remote[0]), port
         return host, port
 
@@ -108,15 +133,12 @@ class Transport:
     def via(self, flow: Flow, branch: str) -> str:
         """The text of our Via on this flow; rport always (RFC 3581 §3)."""
         host, port = self.advertised(flow)
-        return f"SIP/2.0/{flow.transport.upper()} {bracketed(host)}:{port};branch={branch};rport"
+        alias = ";alias" if flow.transport == "tls" else ""  # RFC 5923 §5
+        return f"SIP/2.0/{flow.transport.upper()} {bracketed(host)}:{port};branch={branch};rport{alias}"
 
     def transports(self) -> list[str]:
         """What we can send on."""
         return [transport for transport in ("udp", "tcp", "tls") if any(t == transport for t, _ in self.listeners)]
-
-    def is_own(self, address: HostPort) -> bool:
-        """Whether ``address`` is one of our listeners'."""
-        return any(local == address for _, local in self.listeners)
 
     # Choosing a flow ------------------------------------------------------------------------------------------------
 
@@ -128,8 +150,12 @@ class Transport:
         same = prefer is not None and prefer.transport == transport and prefer.remote == remote
         if same and prefer is not None and (prefer.connection is None or prefer in self._connections):
             return prefer
+        if transport == "tls" and address_class(name or remote[0]) != "name":
+            # A Contact by number at the address that proved a domain before must prove that same domain again.
+            name = self._proved.get(remote, name)
+        key = (transport, remote, name.lower() if transport == "tls" else "")
         if transport != "udp":
-            known = self._by_remote.get((transport, remote))
+            known = self._by_remote.get(key)
             if known is not None:
                 return known
         local = self._local(transport, remote, prefer)
@@ -142,7 +168,7 @@ class Transport:
         flow = Flow(transport, local, remote, self._next)
         self._next -= 1
         self._connections[flow] = False
-        self._by_remote[transport, remote] = flow
+        self._enter(key, flow)
         self._pending[flow] = []
         self.outgoing.append(Connect(flow, name))
         return flow
@@ -161,6 +187,20 @@ class Transport:
                 if is_loopback(local[0]) == wanted:
                     return local
         return usable[0]
+
+    def _enter(self, key: RemoteKey, flow: Flow) -> None:
+        """Let requests to ``key`` use this connection (RFC 5923)."""
+        if key not in self._by_remote:
+            self._by_remote[key] = flow
+            self._keys.setdefault(flow, []).append(key)
+
+    def alias(self, flow: Flow, via: Via, identity: str) -> None:
+        """RFC 5923 §6, §7.1: a client that proved a domain lets us use its connection for requests to its own port.
+
+        The address is the connection's source, not what the Via claims: nobody can draw another's requests here.
+        """
+        if len(self._keys.get(flow, ())) < _MAXIMUM_ALIASES:
+            self._enter(("tls", (flow.remote[0], via.port or 5061), identity), flow)
 
     def response_flow(self, via: Via, flow: Flow) -> Flow:
         """Where a response goes (RFC 3261 §18.2.2, RFC 3581 §4): back on the connection, or to the datagram's source.
@@ -216,7 +256,16 @@ class Transport:
             self.outgoing.append(Close(flow))
             return
         self._connections[flow] = True
-        self._by_remote.setdefault((flow.transport, flow.remote), flow)
+        if flow.transport != "tls":
+            # RFC 5923 §7: with TLS only a proved domain may be used again, which `alias` and our own connections are.
+            self._enter((flow.transport, flow.remote, ""), flow)
+        elif flow.connection < 0:
+            for _, remote, name in self._keys.get(flow, ()):
+                if len(self._proved) >= _MAXIMUM_PROVED:
+                    self._proved.clear()
+                self._proved[remote] = name
+        if self.keeper is not None:
+            self.keeper.opened(flow)
         for data, call_id, session in self._pending.pop(flow, ()):
             self.send(flow, data, call_id, session)
 
@@ -224,8 +273,10 @@ class Transport:
         """Forget the connection."""
         self._connections.pop(flow, None)
         self._pending.pop(flow, None)
-        if self._by_remote.get((flow.transport, flow.remote)) == flow:
-            del self._by_remote[flow.transport, flow.remote]
+        for key in self._keys.pop(flow, ()):
+            del self._by_remote[key]
+        if self.keeper is not None:
+            self.keeper.lost(flow)
 
     @property
     def connections(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from typing import TypeVar
@@ -14,9 +15,11 @@ import structlog
 from cordboard.sip.endpoint import Endpoint
 from cordboard.sip.events import Event
 from cordboard.sip.flow import Close, Connect, Flow, HostPort, Query, Resolve, SendBytes
+from cordboard.wire.acceptor import Acceptor
 from cordboard.wire.dns import DnsResolver
 from cordboard.wire.listener import Listener, ListenerError, source_address
 from cordboard.wire.stream import StreamConnection, open_stream
+from cordboard.wire.tls import TlsContexts
 from cordboard.wire.udp import UdpListener
 
 log = structlog.get_logger(__name__)
@@ -25,6 +28,18 @@ T = TypeVar("T")
 
 MAXIMUM_TASKS = 4096
 """DNS questions and connections being opened at one time."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """Of TCP and TLS connections; times in seconds."""
+
+    connect: float = 4.0
+    """A connection that we open, with its handshake."""
+    handshake: float = 10.0
+    """The handshake of a connection that a peer opens."""
+    maximum_per_source: int = 100
+    """Connections that one address may have open."""
 
 
 class SipShell:
@@ -41,20 +56,20 @@ class SipShell:
         on_event: Callable[[Event], None],
         *,
         resolver: DnsResolver | None = None,
-        server_tls: ssl.SSLContext | None = None,
-        client_tls: ssl.SSLContext | None = None,
-        connect_timeout: float = 4.0,
+        tls: TlsContexts | None = None,
+        limits: StreamLimits | None = None,
     ) -> None:
+        """``tls`` is needed for ``tls://`` listeners, and for calls by TLS."""
         self.endpoint = endpoint
         self._wanted = [Listener.parse(item) if isinstance(item, str) else item for item in listeners]
         self._on_event = on_event
         self._resolver = resolver
-        self._server_tls = server_tls
-        self._client_tls = client_tls
-        self._connect_timeout = connect_timeout
+        self.tls = tls
+        self._limits = limits or StreamLimits()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._udp: dict[HostPort, UdpListener] = {}
-        self._servers: list[asyncio.Server] = []
+        self._wildcards: dict[tuple[bool, int], UdpListener] = {}
+        self._acceptors: list[Acceptor] = []
         self._connections: dict[Flow, StreamConnection] = {}
         self._numbers = count(1)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -76,46 +91,52 @@ class SipShell:
             self.endpoint.config.source_address = lru_cache(maxsize=1024)(source_address)
         try:
             for listener in self._wanted:
-                await self._bind(listener)
+                self._bind(listener)
         except BaseException:
             await self.close()
             raise
         self.flush()
 
-    async def _bind(self, listener: Listener) -> None:
+    def _bind(self, listener: Listener) -> None:
         assert self._loop is not None
         try:
             if listener.transport == "udp":
                 udp = UdpListener(listener, self.received, self.flush, self._send_failed)
                 udp.start(self._loop)
                 self._udp[udp.local] = udp
+                if udp.wildcard:
+                    self._wildcards[":" in udp.local[0], udp.local[1]] = udp
                 local = udp.local
             else:
-                local = await self._listen(listener)
+                local = self._listen(listener)
         except OSError as error:
             raise ListenerError(f"{listener}: {error.strerror or error}") from error
         self.addresses.append((listener.transport, local))
         self.endpoint.listening(listener.transport, local)
 
-    async def _listen(self, listener: Listener) -> HostPort:
+    def _listen(self, listener: Listener) -> HostPort:
         assert self._loop is not None
-        context = self._server_tls if listener.transport == "tls" else None
-        if listener.transport == "tls" and context is None:
-            raise ListenerError(f"{listener}: no certificate is configured")
-        # The port is known only after the bind; connections come later.
-        bound: list[HostPort] = []
-        server = await self._loop.create_server(
-            lambda: StreamConnection(self, listener.transport, bound[0]),
-            listener.host,
-            listener.port,
-            ssl=context,
-            start_serving=False,
+        if listener.transport == "tls" and (self.tls is None or self.tls.server is None):
+            raise ListenerError(f"{listener}: no certificate is configured (sip.tls_certificate)")
+        limits = self._limits
+        acceptor = Acceptor(
+            listener,
+            lambda flow, gone: StreamConnection(self, flow, gone),
+            admitted=lambda flow: self.endpoint.config.admit(flow) != "drop",
+            context=lambda: self.tls.server if self.tls is not None else None,
+            number=lambda: next(self._numbers),
+            maximum=self.endpoint.config.maximum_connections,
+            maximum_per_source=limits.maximum_per_source,
+            handshake_limit=limits.handshake,
         )
-        local: HostPort = server.sockets[0].getsockname()[:2]
-        bound.append(local)
-        await server.start_serving()
-        self._servers.append(server)
-        return local
+        self._acceptors.append(acceptor)
+        acceptor.start(self._loop)
+        return acceptor.local
+
+    @property
+    def accepted(self) -> int:
+        """Connections that peers opened, with those that shake hands."""
+        return sum(acceptor.connections for acceptor in self._acceptors)
 
     @property
     def ports(self) -> list[int]:
@@ -135,12 +156,13 @@ class SipShell:
             await asyncio.gather(*tasks, return_exceptions=True)
         for connection in list(self._connections.values()):
             connection.close()
-        for server in self._servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
         for udp in self._udp.values():
             udp.close()
         self._udp.clear()
-        self._servers.clear()
+        self._wildcards.clear()
+        self._acceptors.clear()
 
     # The core -------------------------------------------------------------------------------------------------------
 
@@ -223,6 +245,12 @@ class SipShell:
             udp = self._udp.get(flow.local)
             if udp is not None:
                 udp.send(data, flow.remote)
+                return
+            host, port = flow.local
+            udp = self._wildcards.get((":" in host, port))
+            if udp is not None:
+                # Back from the address that the peer reached, or its NAT and its own checks will not know us.
+                udp.send(data, flow.remote, host)
         else:
             connection = self._connections.get(flow)
             if connection is not None:
@@ -238,14 +266,13 @@ class SipShell:
         if connection is not None:
             connection.close()
 
-    def next_connection(self) -> int:
-        """The number of an accepted connection."""
-        return next(self._numbers)
-
-    def connected(self, flow: Flow, connection: StreamConnection) -> None:
-        """A connection can carry bytes."""
+    def connected(self, flow: Flow, connection: StreamConnection, identities: Sequence[str]) -> None:
+        """A connection can carry bytes; ``identities`` are what the peer's certificate proves."""
+        if self._closed:
+            connection.close()
+            return
         self._connections[flow] = connection
-        self.endpoint.connection_opened(flow, self.now)
+        self.endpoint.connection_opened(flow, self.now, identities)
         self.flush()
 
     def disconnected(self, flow: Flow) -> None:
@@ -256,8 +283,12 @@ class SipShell:
 
     async def _connect(self, flow: Flow, name: str) -> None:
         try:
-            await open_stream(self, flow, name, self._client_tls, self._connect_timeout)
-        except (OSError, TimeoutError, ssl.SSLError):
+            context = self.tls.client if self.tls is not None else None
+            await open_stream(self, flow, name, context, self._limits.connect)
+        except (OSError, TimeoutError, ssl.SSLError) as error:
+            log.warning(
+                "connection_failed", transport=flow.transport, remote=flow.remote, error=str(error) or "time limit"
+            )
             self._send_failed(flow)
 
     # DNS ------------------------------------------------------------------------------------------------------------

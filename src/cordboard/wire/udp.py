@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections import deque
 from collections.abc import Callable
 
 from cordboard.sip.flow import Flow, HostPort
+from cordboard.sip.transport import WILDCARDS
 from cordboard.wire.listener import Listener
 
 DATAGRAMS_PER_WAKE_UP = 64
 MAXIMUM_QUEUE = 1024
 _RECEIVE_BUFFER = 4 * 1024 * 1024
+_IP_PKTINFO = 8  # linux/in.h; Python 3.11 has no name for it
+_IPV6_RECVPKTINFO = getattr(socket, "IPV6_RECVPKTINFO", 49)
+_IPV6_PKTINFO = getattr(socket, "IPV6_PKTINFO", 50)
+
+Ancillary = tuple[int, int, bytes]
 
 
 class UdpListener:
@@ -29,7 +36,7 @@ class UdpListener:
         self._receive = receive
         self._woken = woken
         self._failed = failed
-        self._queue: deque[tuple[bytes, HostPort]] = deque()
+        self._queue: deque[tuple[bytes, HostPort, str]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.socket = socket.socket(listener.family, socket.SOCK_DGRAM)
         try:
@@ -43,11 +50,18 @@ class UdpListener:
             self.socket.close()
             raise
         self.local: HostPort = self.socket.getsockname()[:2]
+        self.wildcard = listener.host in WILDCARDS
+        if self.wildcard:
+            # Which address the peer reached is told with each datagram (ip(7), ipv6(7)).
+            if listener.family == socket.AF_INET6:
+                self.socket.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
+            else:
+                self.socket.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read from now on."""
         self._loop = loop
-        loop.add_reader(self.socket, self._readable)
+        loop.add_reader(self.socket, self._readable_everywhere if self.wildcard else self._readable)
 
     def _readable(self) -> None:
         receive_from = self.socket.recvfrom
@@ -63,38 +77,61 @@ class UdpListener:
             receive(data, Flow("udp", local, (remote[0], remote[1])))
         self._woken()
 
-    def send(self, data: bytes, remote: HostPort) -> None:
-        """Send or queue; a datagram that cannot be sent is reported as failed."""
+    def _readable_everywhere(self) -> None:
+        """As `_readable`, on a listener of all interfaces."""
+        port = self.local[1]
+        for _ in range(DATAGRAMS_PER_WAKE_UP):
+            try:
+                data, ancillary, _flags, remote = self.socket.recvmsg(65535, 64)
+            except (BlockingIOError, InterruptedError):
+                break
+            except OSError:
+                continue
+            self._receive(data, Flow("udp", (_reached(ancillary) or self.local[0], port), (remote[0], remote[1])))
+        self._woken()
+
+    def send(self, data: bytes, remote: HostPort, source: str = "") -> None:
+        """Send or queue; a datagram that cannot be sent is reported as failed.
+
+        ``source`` is the address that it shall come from, on a listener of all interfaces.
+        """
         if self._queue:
-            self._enqueue(data, remote)
+            self._enqueue(data, remote, source)
             return
         try:
-            self.socket.sendto(data, remote)
+            self._put(data, remote, source)
         except (BlockingIOError, InterruptedError):
-            self._enqueue(data, remote)
+            self._enqueue(data, remote, source)
         except (OSError, OverflowError):
-            self._report(remote)
+            self._report(remote, source)
 
-    def _report(self, remote: HostPort) -> None:
+    def _put(self, data: bytes, remote: HostPort, source: str) -> None:
+        if source:
+            self.socket.sendmsg([data], [_from(source)], 0, remote)
+        else:
+            self.socket.sendto(data, remote)
+
+    def _report(self, remote: HostPort, source: str) -> None:
         if self._loop is not None:
-            self._loop.call_soon(self._failed, Flow("udp", self.local, remote))
+            local = (source, self.local[1]) if source else self.local
+            self._loop.call_soon(self._failed, Flow("udp", local, remote))
 
-    def _enqueue(self, data: bytes, remote: HostPort) -> None:
+    def _enqueue(self, data: bytes, remote: HostPort, source: str) -> None:
         if len(self._queue) >= MAXIMUM_QUEUE:
             return  # Lost, as on any network; the transaction repeats it.
         if not self._queue and self._loop is not None:
             self._loop.add_writer(self.socket, self._writable)
-        self._queue.append((data, remote))
+        self._queue.append((data, remote, source))
 
     def _writable(self) -> None:
         while self._queue:
-            data, remote = self._queue[0]
+            data, remote, source = self._queue[0]
             try:
-                self.socket.sendto(data, remote)
+                self._put(data, remote, source)
             except (BlockingIOError, InterruptedError):
                 return
             except (OSError, OverflowError):
-                self._report(remote)
+                self._report(remote, source)
             self._queue.popleft()
         if self._loop is not None:
             self._loop.remove_writer(self.socket)
@@ -106,3 +143,24 @@ class UdpListener:
             self._loop.remove_writer(self.socket)
             self._loop = None
         self.socket.close()
+
+
+def _reached(ancillary: list[Ancillary]) -> str | None:
+    """The address that a datagram was sent to: struct in_pktinfo, struct in6_pktinfo."""
+    for level, kind, value in ancillary:
+        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO and len(value) >= 12:
+            return socket.inet_ntop(socket.AF_INET, value[8:12])
+        if level == socket.IPPROTO_IPV6 and kind == _IPV6_PKTINFO and len(value) >= 20:
+            return socket.inet_ntop(socket.AF_INET6, value[:16])
+    return None
+
+
+def _from(source: str) -> Ancillary:
+    if ":" in source:
+        address = socket.inet_pton(socket.AF_INET6, source.partition("%")[0])
+        return (socket.IPPROTO_IPV6, _IPV6_PKTINFO, struct.pack("@16sI", address, 0))
+    return (
+        socket.IPPROTO_IP,
+        _IP_PKTINFO,
+        struct.pack("@I4s4s", 0, socket.inet_pton(socket.AF_INET, source), bytes(4)),
+    )
