@@ -23,6 +23,7 @@ from cordboard.api.metrics import RecordCollector
 from cordboard.api.ports import ApiSettings, Scope
 from cordboard.calls.admission import AccessControl
 from cordboard.calls.call import Call
+from cordboard.calls.hold import HoldMusic
 from cordboard.calls.routing import Router
 from cordboard.calls.user_agent import UserAgent
 from cordboard.conversation.agent import AgentOnLine, ConversationLimits
@@ -139,7 +140,11 @@ class Server:
             Router(lambda: self.directory),
             lambda: self.directory,
             identity_host=self.settings.sip.external_address or _reachable(self.user_agent),
-            hold=self.board.clip(hold_music(MUSIC_RATE), MUSIC_RATE, loop=True),
+            hold=HoldMusic(
+                self.board,
+                self.board.clip(hold_music(MUSIC_RATE), MUSIC_RATE, loop=True),
+                self.settings.media.hold_music,
+            ),
             ringback=self.board.clip(ringback(rate=MUSIC_RATE), MUSIC_RATE, loop=True),
             sink=self.report,
             limits=DeskLimits(
@@ -277,7 +282,7 @@ _LOCAL_VISITOR = _LocalVisitor()
 def open_media(settings: Settings) -> Board:
     """The board of the settings."""
     media = settings.media
-    board = open_board(
+    return open_board(
         BoardSettings(
             ip=media.address,
             ports=media.port_range,
@@ -287,7 +292,6 @@ def open_media(settings: Settings) -> Board:
         ),
         engine=media.engine,
     )
-    return board
 
 
 @asynccontextmanager

@@ -177,13 +177,13 @@ def test_export_can_be_read_again_and_holds_no_secret() -> None:
 
 
 def test_check_reads_settings_and_the_directory_beside_them(tmp_path: Path) -> None:
-    (tmp_path / "directory.yaml").write_text(transfer("screened: true"), encoding="utf-8")
+    (tmp_path / "directory.yaml").write_text(transfer("after_bridge: release"), encoding="utf-8")
     config = tmp_path / "cordboard.yaml"
     config.write_text("directory:\n  files: [directory.yaml]\nmedia:\n  hold_music: nowhere.wav\n", encoding="utf-8")
     report = check(config)
     assert report.usable
     assert any("media.hold_music: there is no file" in str(fault) for fault in report.warnings)
-    assert any("screened: not carried out yet" in str(fault) for fault in report.warnings)
+    assert any("after_bridge: not carried out yet" in str(fault) for fault in report.warnings)
     assert report.lines()[-1] == "0 errors, 2 warnings"
 
     (tmp_path / "directory.yaml").write_text("agents: 5\n", encoding="utf-8")

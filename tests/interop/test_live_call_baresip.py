@@ -39,6 +39,11 @@ def wav(path: Path, pcm: bytes) -> Path:
     return path
 
 
+def run(*command: str) -> None:
+    """A program that must succeed."""
+    subprocess.run(command, check=True)
+
+
 async def _bridged(h: House) -> None:
     await h.until(lambda: [n for n in h.of(TransferNews) if n.name == "bridged"], what="the bridge")
 
@@ -94,8 +99,8 @@ def test_a_spoken_wish_reaches_a_person(tmp_path: Path) -> None:
         if shutil.which("flite") is None:
             pytest.skip("flite is not installed (Debian: flite)")
         command = ["flite", "-voice", "slt", "-t", "I want to talk to a person", "-o", str(speech)]
-        await asyncio.to_thread(subprocess.run, command, check=True)
-        await asyncio.to_thread(subprocess.run, ["sox", speech, "-r", "8000", tmp_path / "said.wav"], check=True)
+        await asyncio.to_thread(run, *command)
+        await asyncio.to_thread(run, "sox", str(speech), "-r", "8000", str(tmp_path / "said.wav"))
         said = read_mono(tmp_path / "said.wav")
         # baresip plays the file from the answer on: the greeting comes first, then the wish, then the caller's tone.
         microphone = wav(

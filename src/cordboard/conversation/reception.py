@@ -60,6 +60,7 @@ class _Live:
     call: Call
     agent: AgentOnLine | None
     source: str
+    number: str
 
 
 class Reception:
@@ -91,6 +92,10 @@ class Reception:
 
     def live_calls(self) -> int:
         return len(self._calls)
+
+    def calls_to(self, number: str) -> list[str]:
+        """Ids of live calls to one of our numbers."""
+        return [call_id for call_id, live in self._calls.items() if live.number == number]
 
     def typed(self, call_id: str, text: str) -> bool:
         """Typed caller text for a live call; False where there is none, or its agent is off the line."""
@@ -199,7 +204,7 @@ class Reception:
             self._sink,
             recordings=self._settings.recordings if agent.is_recording else None,
         )
-        live = _Live(call, None, incoming.flow.remote[0])
+        live = _Live(call, None, incoming.flow.remote[0], number)
         self._calls[call_id] = live
         self._idle.clear()
         try:

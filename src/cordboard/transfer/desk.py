@@ -17,6 +17,7 @@ import structlog
 
 from cordboard.calls.call import Call
 from cordboard.calls.errors import DialRefusedError
+from cordboard.calls.hold import HoldMusic
 from cordboard.calls.routing import GatewayRoute, Router
 from cordboard.directory.actions import HumanAvailability, LiveTransfer
 from cordboard.directory.agents import Agent, AttachedAction, InputMapping
@@ -69,7 +70,7 @@ class TransferDesk:
         directory: Callable[[], DirectoryLookups],
         *,
         identity_host: str,
-        hold: Clip,
+        hold: HoldMusic,
         ringback: Clip,
         sink: TransferSink,
         limits: DeskLimits,
@@ -137,7 +138,7 @@ class TransferDesk:
             speaker=narrator,
             briefer=draft,
             preparer=draft,
-            hold=self._hold if action.enable_background_music else self._ringback,
+            hold=self._hold.clip(action.hold_music, call.warn) if action.enable_background_music else self._ringback,
             screening_question=action.screening_question or SCREENING_QUESTION,
             park=park,
             sink=self._sink,
