@@ -52,8 +52,16 @@ class Bench:
     def ports(self) -> Path:
         return self.folder / "ports"
 
-    def load(self, name: str, pid: int, *, ports: str = "", types: tuple[int, int] = (0, 0), answers: bool = False) -> None:
-        command = [str(self.folder / "rtp_load"), ports or str(self.ports), str(self.calls), str(self.seconds), str(pid)]
+    def load(
+        self, name: str, pid: int, *, ports: str = "", types: tuple[int, int] = (0, 0), answers: bool = False
+    ) -> None:
+        command = [
+            str(self.folder / "rtp_load"),
+            ports or str(self.ports),
+            str(self.calls),
+            str(self.seconds),
+            str(pid),
+        ]
         command += [str(types[0]), str(types[1]), *(["answers"] if answers else [])]
         told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         run = Run(**{key: told[key] for key in ("sent", "received", "loss", "cpu_us", "p99", "p999")})

@@ -57,7 +57,13 @@ class Rtpengine:
         assert program
         self.process = subprocess.Popen(
             [program, "--table=-1", "--interface=127.0.0.1", f"--listen-ng=127.0.0.1:{CONTROL}", "--foreground"]
-            + [f"--port-min={PORTS[0]}", f"--port-max={PORTS[1]}", "--log-level=2", "--log-stderr", "--config-file=none"],
+            + [
+                f"--port-min={PORTS[0]}",
+                f"--port-max={PORTS[1]}",
+                "--log-level=2",
+                "--log-stderr",
+                "--config-file=none",
+            ],
             stdout=subprocess.DEVNULL,
             stderr=(folder / "rtpengine.log").open("w"),
             cwd=folder,

@@ -33,14 +33,30 @@ SOURCES = (
     "opus",
 )
 
-_CODECS = "enum codec { NO_CODEC, PCMU, PCMA, G722, OPUS, TELEPHONE_EVENT, COMFORT_NOISE };\n"
+# For the tests, which measure the parts by themselves: opaque structures of the size that C knows.
+_PARTS = """
+enum codec { NO_CODEC, PCMU, PCMA, G722, OPUS, TELEPHONE_EVENT, COMFORT_NOISE };
+struct encoder { ...; };
+struct decoder { ...; };
+struct resampler { ...; };
+bool encoder_open(struct encoder *e, enum codec codec);
+void encoder_close(struct encoder *e);
+size_t encode(struct encoder *e, const int16_t *pcm, size_t samples, uint8_t *out, size_t room);
+bool decoder_open(struct decoder *d, enum codec codec);
+void decoder_close(struct decoder *d);
+size_t decode(struct decoder *d, const uint8_t *payload, size_t size, int16_t *pcm);
+void g711_prepare(void);
+void resample_prepare(void);
+bool resampler_open(struct resampler *r, int from, int to);
+size_t resample(struct resampler *r, const int16_t *in, size_t count, int16_t *out);
+"""
 
 
 def declarations() -> str:
     """`engine.h` without comments and preprocessor lines, as cffi's parser wants it."""
     header = (ENGINE / "engine.h").read_text(encoding="utf-8")
     header = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
-    return _CODECS + "\n".join(line for line in header.splitlines() if not line.startswith("#"))
+    return _PARTS + "\n".join(line for line in header.splitlines() if not line.startswith("#"))
 
 
 def _relative(path: Path) -> str:
@@ -56,7 +72,7 @@ def builder() -> FFI:
     ffi.cdef(declarations())
     ffi.set_source(
         "cordboard.media._engine",
-        '#include "codec.h"\n#include "engine.h"\n',
+        '#include <stdbool.h>\n#include "codec.h"\n#include "engine.h"\n#include "resample.h"\n',
         sources=[_relative(ENGINE / f"{name}.c") for name in SOURCES],
         include_dirs=[str(ENGINE)],
         define_macros=[("_GNU_SOURCE", None)],
