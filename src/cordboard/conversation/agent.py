@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 APOLOGY = "I am sorry, something went wrong on my side. Please say that again."
 GOODBYE = "I cannot hear you, so I will hang up now. Goodbye."
+BACK_AGAIN = "You are back with me. Is there anything else that I can do for you?"
 STILL_THERE = "Are you still there?"
 NOT_UNDERSTOOD = "I am sorry, I did not understand that."
 MAX_WAITING_INPUTS = 32
@@ -300,6 +301,10 @@ class AgentOnLine:
             self._over.set()
             return
         await self._unpark()
+        if report.outcome == "transfer-success":
+            self._turns.add(Message("system", "The caller has spoken with the person and is back with you."))
+            await self._say(BACK_AGAIN)
+            return
         self._turns.add(Message("system", f"The transfer did not succeed: {report.outcome}, {report.reason}."))
         await self._say(report.message or _words_for(report.reason))
 
