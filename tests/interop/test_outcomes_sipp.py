@@ -138,19 +138,13 @@ async def play(h: House, case: Case, person: Sipp | None, folder: Path) -> Playe
     phone = caller(h, folder, number, scenario, keys)
     await phone.start()
     scene = Scene(h, number)
-    try:
-        await scene.opened()
-        claim = (await scene.claimed()).claim
-        if not case.cold:
-            if str(claim.outcome) != SUCCESS:
-                await scene.spoken("sorry")
-            await scene.hang_up()
-        await scene.over()
-    except BaseException:
-        phone.kill()
-        if person is not None:
-            person.kill()
-        raise
+    await scene.opened()
+    claim = (await scene.claimed()).claim
+    if not case.cold:
+        if str(claim.outcome) != SUCCESS:
+            await scene.spoken("sorry")
+        await scene.hang_up()
+    await scene.over()
     (await phone.finish()).check()
     if person is not None:
         (await person.finish()).check()

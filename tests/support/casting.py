@@ -276,6 +276,7 @@ class Played:
 async def all_of(scenes: Mapping[str, Callable[[], Coroutine[Any, Any, T]]]) -> dict[str, T | BaseException]:
     """Run the scenes together; one that fails leaves its error in its place."""
     results = await asyncio.gather(*(scene() for scene in scenes.values()), return_exceptions=True)
+    await Sipp.end_all()
     return dict(zip(scenes, results, strict=True))
 
 

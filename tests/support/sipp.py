@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from tests.support.ports import free_port
@@ -31,6 +32,8 @@ class SippResult:
 
 class Sipp:
     """One SIPp process. As a server (no ``remote``) it waits for ``calls`` calls."""
+
+    _running: ClassVar[set[Sipp]] = set()
 
     def __init__(
         self,
@@ -102,6 +105,7 @@ class Sipp:
             stderr=asyncio.subprocess.STDOUT,
             cwd=self.folder,
         )
+        Sipp._running.add(self)
         await self._bound()
 
     async def _bound(self) -> None:
@@ -119,6 +123,7 @@ class Sipp:
         except TimeoutError:
             self._process.kill()
             screen, _ = await self._process.communicate()
+        Sipp._running.discard(self)
         return SippResult(
             self._process.returncode or 0, _text(self._messages), _text(self._errors), screen.decode(errors="replace")
         )
@@ -127,9 +132,15 @@ class Sipp:
         await self.start()
         return await self.finish()
 
-    def kill(self) -> None:
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
+    @classmethod
+    async def end_all(cls) -> None:
+        """End every process that was started and not finished, which only a failed test leaves."""
+        for program in tuple(cls._running):
+            cls._running.discard(program)
+            process = program._process
+            if process is not None and process.returncode is None:
+                process.kill()
+                await process.communicate()
 
 
 def _text(path: Path) -> str:
