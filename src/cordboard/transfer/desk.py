@@ -31,8 +31,10 @@ from cordboard.variables import Binding, HeaderRuleError, Place, Source, Value, 
 from .driver import TransferDriver
 from .effects import CallerId
 from .events import LocalCause, Refused
-from .outcome import Method, Outcome
-from .policy import OnFailure, Policy, ReferSuccess, Target, Timeouts
+from .outcome import Outcome
+from .plan import Destination as PlannedDestination
+from .plan import Fallback, Kind, Mode, Plan
+from .policy import Policy, ReferSuccess, Timeouts
 from .ports import (
     PreparationError,
     Route,
@@ -45,6 +47,8 @@ from .ports import (
 log = structlog.get_logger(__name__)
 
 SCREENING_QUESTION = "Press one to take the call, or two to decline."
+UNRESOLVED = "{unresolved}"
+_FAILURES = (Outcome.TIMEOUT, Outcome.CONNECTION_ERROR, Outcome.SCREENING_REJECTED)
 _SOURCES = {
     "hardcoded": Source.FIXED,
     "llm": Source.MODEL,
@@ -206,9 +210,6 @@ class _Draft:
         action, limits = self._action, self._desk.limits
         destination = self._resolve()
         self._headers = self._render_headers()
-        ring = float(action.timeout or limits.ring)
-        targets: list[Target] = []
-        routes: list[Route] = []
         reached: GatewayRoute | None = None
         if self._fault is None:
             self._check_hours()
@@ -217,59 +218,41 @@ class _Draft:
                 reached = self._desk.route(destination, action.gateway)
             except DialRefusedError as error:
                 self._fault = PreparationError(LocalCause.DIAL_POLICY, str(error))
-        text = destination.value if destination is not None else action.destination.value
         gateway = reached.gateway if reached is not None else None
         manners = gateway.manners if gateway is not None else None
-        methods = [Method.REFER if action.cold else Method.INVITE]
-        if action.refer_fallback == "invite":
-            methods.append(Method.INVITE)
-        for method in methods:
-            mode = CallerId(action.caller_id_mode)
-            targets.append(
-                Target(
-                    destination=text,
-                    gateway=gateway.name if gateway is not None else "",
-                    method=method,
-                    ring_timeout=ring,
-                    caller_id=mode,
-                    caller_id_refusals=frozenset(manners.caller_id.refused)
-                    if manners is not None and mode is not CallerId.AGENT and action.caller_id.retry_when_refused
-                    else frozenset(),
-                    refer_success=ReferSuccess(manners.success) if manners is not None else ReferSuccess.FINAL_NOTIFY,
-                )
-            )
-            routes.append(self._route(reached))
-        rounds = [(0,)] * (1 + action.retries) if not action.cold else [(0,)]
-        fallback_round = None
-        if len(methods) > 1:
-            rounds.append((1,))
-            fallback_round = 1
-        on_failure = {}
-        if action.on_failure is not None:
-            on_failure = dict.fromkeys(
-                (Outcome.TIMEOUT, Outcome.CONNECTION_ERROR, Outcome.SCREENING_REJECTED), OnFailure(action.on_failure)
-            )
-        policy = Policy(
-            targets=tuple(targets),
-            rounds=tuple(rounds),
-            fallback_round=fallback_round,
+        target = PlannedDestination(
+            # What could not be resolved is shown as it was written, and never dialled: `prepare` refuses it.
+            Kind(destination.kind) if destination is not None and reached is not None else Kind.DYNAMIC,
+            destination.value if destination is not None and reached is not None else UNRESOLVED,
+            gateway.name if gateway is not None else "",
+            float(action.timeout or limits.ring),
+            frozenset(manners.caller_id.refused) if manners is not None else frozenset(),
+            ReferSuccess(manners.success) if manners is not None else ReferSuccess.FINAL_NOTIFY,
+        )
+        plan = Plan(
+            mode=Mode.COLD if action.cold else Mode.WARM_MESSAGE,
+            destinations=(target,),
+            retries=action.retries,
             retry_delay=action.retry_delay,
-            prepare=True,
             announcement=self._text(action.initiating_msg),
             digits=self._text(action.digits),
-            whisper=bool(action.message_to_transfer_target.strip()) and not action.cold,
+            whisper="" if action.cold else action.message_to_transfer_target,
             pause_before=action.pause_before_message,
             pause_after=action.pause_after_message,
             screening=action.screened,
             introduction=self._text(action.goodbye_msg) if action.introduction else "",
             goodbye="" if action.introduction else self._text(action.goodbye_msg),
             failed_message=self._failed_message(),
+            caller_id=CallerId(action.caller_id_mode),
+            caller_id_retry=action.caller_id.retry_when_refused,
+            refer_fallback=action.refer_fallback == "invite",
+            on_failure=dict.fromkeys(_FAILURES, Fallback(action.on_failure)) if action.on_failure is not None else {},
+            return_to_agent=action.return_to_agent,
             stop_recording=action.stop_recording_after_transfer,
-            on_failure=on_failure,
-            on_person_left=OnFailure.RETURN if action.return_to_agent else OnFailure.END,
             timeouts=limits.timeouts,
         )
-        return policy, routes
+        policy = plan.policy()
+        return policy, [self._route(reached) for _ in policy.targets]
 
     def parameters(self) -> dict[str, object]:
         """What the record shows of the action, without what is spoken to the person."""
