@@ -37,7 +37,7 @@ def test_a_phrase_that_cannot_be_read_names_its_rule(phrase: str) -> None:
 
 
 def test_unknown_words_are_dropped_while_enough_remains() -> None:
-    known = set(["connect", "me", "to", "the", "front", "desk", "of", "at", "please"]).__contains__
+    known = {"connect", "me", "to", "the", "front", "desk", "of", "at", "please"}.__contains__
     kept = prune(parse("connect me to the front desk of zyxw"), known)
     assert kept is not None
     assert expansions(kept) == ["connect me to the front desk of"]
@@ -46,7 +46,7 @@ def test_unknown_words_are_dropped_while_enough_remains() -> None:
 
 
 def test_an_option_with_an_unknown_word_goes_as_a_whole() -> None:
-    known = set(["call", "me", "later", "tomorrow", "please", "now"]).__contains__
+    known = {"call", "me", "later", "tomorrow", "please", "now"}.__contains__
     kept = prune(parse("call me (later | zyxw tomorrow | now) [please | zyxw]"), known)
     assert kept is not None
     assert jsgf(kept) == "call me (later | now) [please]"

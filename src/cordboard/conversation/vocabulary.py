@@ -139,6 +139,8 @@ COMPETING = tuple(
     there is nobody here
     i talked to my (mother | doctor | neighbor | brother)
     the person next to me is [very] loud
+    the (manager | operator | agent) [of the (hotel | shop)] was [very] (friendly | rude | helpful)
+    there (were | are) [too] many people in the street
     he is a real estate agent
     my manager told me to call
     the system was down all (day | morning | week)

@@ -25,7 +25,7 @@ DONE = b"D"
 UNKNOWN = b"N"
 
 KEY_BYTES = 16
-FILLER_WEIGHT = 1e-16
+FILLER_WEIGHT = 1e-24
 """Weight of "some other sounds" against one phrase. Heavier refuses more strangers' sentences and more phrases."""
 
 # The phones of the English model, whose free succession explains any speech.

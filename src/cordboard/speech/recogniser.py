@@ -193,7 +193,9 @@ class PocketsphinxHearing:
             self._result(replace(utterance, fault=fault))
             return
         now = asyncio.get_running_loop().time()
-        self._segments.append((self._generation, utterance, b"".join(frames), now))
+        # A long silence at the end is taken for words by a grammar that has to be finished.
+        sound = b"".join(frames[: len(frames) - quiet])
+        self._segments.append((self._generation, utterance, sound, now))
         self._work.set()
 
     def discard(self) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import io
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -17,7 +18,6 @@ import wave
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from pathlib import Path
 
 from .espeak_worker import AUDIO, DONE, SPEAK
 from .pipe import ERROR, Helper, python_helper
@@ -268,12 +268,10 @@ class FliteVoice(RenderedVoice):
             # Files of our own eyes only: arguments are shown to every user of the machine, and flite does not
             # write a text file's speech to a pipe.
             with tempfile.TemporaryDirectory(prefix="speech-") as folder:
-                text, sound = Path(folder, "text"), Path(folder, "sound.wav")
-                text.write_text(sentence, encoding="utf-8")
-                await self._run("-voice", self._variant, "-f", str(text), "-o", str(sound))
-                if not sound.is_file():
-                    raise SpeechCrashError("flite", "speak", "no sound was written")
-                return _wave(sound.read_bytes())
+                text, sound = os.path.join(folder, "text"), os.path.join(folder, "sound.wav")
+                _write(text, sentence)
+                await self._run("-voice", self._variant, "-f", text, "-o", sound)
+                return _wave(_read(sound))
 
     async def _run(self, *arguments: str) -> None:
         process: asyncio.subprocess.Process | None = None
@@ -298,6 +296,19 @@ class FliteVoice(RenderedVoice):
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
                 await asyncio.shield(process.wait())
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        raise SpeechCrashError("flite", "speak", "no sound was written") from None
 
 
 def _wave(data: bytes) -> Pcm:
