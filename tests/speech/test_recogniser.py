@@ -220,25 +220,23 @@ def test_a_crashed_recogniser_starts_again() -> None:
 def test_the_loop_is_free_while_a_recogniser_works() -> None:
     """Decoding holds the interpreter's lock of whoever does it: never this process's."""
 
-    async def run() -> float:
+    async def run() -> int:
         recogniser = PocketsphinxRecogniser(workers=1)
-        loop = asyncio.get_running_loop()
-        worst = 0.0
+        turns = 0
         try:
             await recogniser.warm(PERSON)
             sound = (await spoken("espeak", "I want to talk to a person. " * 3))[0]
             task = asyncio.ensure_future(recogniser.pool.decode(PERSON, sound))
             while not task.done():
-                before = loop.time()
                 await asyncio.sleep(0.001)
-                worst = max(worst, loop.time() - before)
+                turns += 1
             assert task.result().fault is None
         finally:
             await recogniser.close()
-        return worst
+        return turns
 
-    # An utterance of this length takes longer than this to decode; a machine of two shared cores needs slack.
-    assert asyncio.run(run()) < 0.1
+    # Counted, not timed: a loop that stands still takes one or two turns, however busy the machine is.
+    assert asyncio.run(run()) > 10
 
 
 def test_discard_forgets_and_close_ends_the_iteration() -> None:
