@@ -49,6 +49,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 _MEDIA_POLL = 0.02
+_LARGEST_DATAGRAM = 1300  # RFC 3261 §18.1.1
 _KEYS_THAT_ACCEPT, _KEYS_THAT_DECLINE = "1", "2"
 
 _LOCAL_CAUSES = {
@@ -495,6 +496,11 @@ class TransferDriver:
         match event:
             case legs.LegInvited(size=size, transport=transport):
                 self.post(events.LegInvited(at=at, leg=attempt, size=size, transport=transport))
+                if transport == "udp" and size > _LARGEST_DATAGRAM:
+                    self.call.warn(
+                        f"the INVITE of {_leg_name(attempt)} has {size} bytes: over UDP more than"
+                        f" {_LARGEST_DATAGRAM} may be cut into fragments and lost (RFC 3261 §18.1.1)"
+                    )
             case legs.LegRinging(status=status, reason=reason, early_media=early):
                 self.post(events.LegProgress(at=at, leg=attempt, status=status, text=reason, early_media=early))
             case legs.LegAnswered(status=status, reason=reason, fault=fault):
