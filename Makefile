@@ -18,7 +18,7 @@ test: $(VENV)/.development
 
 test-long: $(VENV)/.development
 	@scripts/setup-programs required
-	$(BIN)/python -m pytest -m long -s
+	CORDBOARD_TEST_PROFILE=searching $(BIN)/python -m pytest -m long -s
 
 lint: $(VENV)/.development
 	$(BIN)/ruff format --check src tests benchmarks scripts
