@@ -306,7 +306,8 @@ class TransferDriver:
 
     def _refer(self, target: int) -> None:
         route = self._routes[target]
-        headers = route.headers(effects.CallerId.ORIGINAL)
+        # Whose number is shown is the referee's matter: no identity of ours belongs into a Refer-To (RFC 3261 §19.1.5).
+        headers = route.headers(effects.CallerId.AGENT)
         try:
             self.call.caller.refer(Address(refer_uri(route.uri, headers)), route.referred_by)
         except SipError as error:
