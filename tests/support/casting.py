@@ -77,8 +77,11 @@ def agent(name: str, number: str, *actions: Mapping[str, Any], **fields: Any) ->
 
 def directory(*agents: Mapping[str, Any]) -> str:
     """The text of a directory for `house`, whose braces are doubled since it is a format."""
-    gateway = {"name": "lab", "host": "127.0.0.1", "allowed_domains": ["localhost"]}
-    text: str = yaml.safe_dump({"agents": list(agents), "gateways": [gateway]}, sort_keys=False, allow_unicode=True)
+    gateways = [
+        {"name": "lab", "host": "127.0.0.1"},
+        {"name": "trunk", "host": "127.0.0.1", "credentials": {"username": "agent", "password": "secret"}},
+    ]
+    text: str = yaml.safe_dump({"agents": list(agents), "gateways": gateways}, sort_keys=False, allow_unicode=True)
     return text.replace("{", "{{").replace("}", "}}")
 
 
