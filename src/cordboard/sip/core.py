@@ -20,6 +20,7 @@ from cordboard.sip.transport import Transport, address_class
 from cordboard.sip.uri import Uri
 
 if TYPE_CHECKING:
+    from cordboard.sip.registration import Registration
     from cordboard.sip.session import Session
 
 MAXIMUM_RESOLUTIONS = 4096
@@ -42,6 +43,7 @@ class Core:
         "lingering",
         "peers",
         "registrar",
+        "registrations",
         "sessions",
         "timers",
         "transactions",
@@ -63,6 +65,7 @@ class Core:
         self.dialogs: dict[DialogKey, Dialog] = {}
         self.peers: dict[str, int] = {}
         """Remote hosts of dialogs: they stay admitted until the call's end."""
+        self.registrations: dict[str, Registration] = {}
         self.registrar = Registrar(config) if config.registrar else None
         self._resolutions: dict[int, tuple[Resolution, OnTargets, Timer]] = {}
 

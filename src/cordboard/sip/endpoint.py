@@ -12,11 +12,14 @@ from cordboard.sip.address import Address
 from cordboard.sip.config import Credentials, EndpointConfig, Identifiers
 from cordboard.sip.core import Core
 from cordboard.sip.events import Event
+from cordboard.sip.fields import Replaces
 from cordboard.sip.flow import Answer, Flow, HostPort, Output, Query
 from cordboard.sip.invite_client import OutgoingSession
 from cordboard.sip.invite_server import IncomingSession
 from cordboard.sip.probe import Probe
 from cordboard.sip.receiver import Receiver
+from cordboard.sip.redirection import Gate, Redirection
+from cordboard.sip.registration import Registration
 from cordboard.sip.session import Phase, Session, checked
 from cordboard.sip.uri import Uri
 from cordboard.sip.usage_errors import LimitReachedError, UnknownSessionError, WrongStateError
@@ -119,6 +122,7 @@ class Endpoint:
         credentials: Credentials | Sequence[Credentials] | None = None,
         timeout: float | None = None,
         session: str | None = None,
+        redirect: Gate | None = None,
         now: float,
     ) -> str:
         """Call ``target`` and return the session id.
@@ -126,6 +130,7 @@ class Endpoint:
         ``body`` is our offer (application/sdp), empty for a delayed offer. ``route`` is a preloaded route set;
         ``next_hop`` an outbound proxy that is used without being written. ``timeout`` is our ring limit in seconds:
         the INVITE is then cancelled and ``Failed(408, local=True, detail="ring_timeout")`` raised at once.
+        ``redirect`` judges each Contact of a 3xx; without it none is followed.
         """
         core = self._core
         extra = checked(headers)
@@ -135,6 +140,9 @@ class Endpoint:
         if identifier in core.sessions or identifier in core.lingering:
             raise WrongStateError("the session id is in use")
         call = OutgoingSession(core, identifier, _credentials(credentials))
+        if redirect is not None:
+            call.redirection = Redirection(target, redirect, core.config.maximum_redirects)
+        target, next_hop = self._registered(target, next_hop, now)
         uri_text, fields, hop = self._outside(
             "INVITE", target, from_, to, [str(address) for address in route], extra, next_hop
         )
@@ -261,12 +269,79 @@ class Endpoint:
         Probe(core, identifier, uri_text, fields, hop, _credentials(credentials)).start(now)
         return identifier
 
+    # Registration ---------------------------------------------------------------------------------------------------
+
+    def register(
+        self,
+        registrar: Uri,
+        address: Address,
+        *,
+        credentials: Credentials | Sequence[Credentials] | None = None,
+        next_hop: Uri | None = None,
+        expires: int = 3600,
+        retry: float = 30.0,
+        retry_most: float = 1800.0,
+        now: float,
+    ) -> str:
+        """Keep ``address`` (of record) registered with us as its contact; the id is that of the events."""
+        core = self._core
+        identifier = core.identifiers.tag()
+        registration = Registration(
+            core,
+            identifier,
+            registrar,
+            address,
+            _credentials(credentials),
+            next_hop,
+            expires=expires,
+            retry=retry,
+            retry_most=retry_most,
+        )
+        core.registrations[identifier] = registration
+        registration.start(now)
+        return identifier
+
+    def unregister(self, registration: str, *, now: float) -> None:
+        """Take a binding of ours away; RegistrationEnded follows. Does nothing where there is none."""
+        found = self._core.registrations.get(registration)
+        if found is not None:
+            found.end(now)
+
+    def _registered(self, target: Uri, next_hop: Uri | None, now: float) -> tuple[Uri, Uri | None]:
+        """The contact of a phone that is registered here, and the way back to where its REGISTER came from."""
+        core = self._core
+        own = [core.config.domain, core.config.external_address, *(local[0] for _, local in core.transport.listeners)]
+        if core.registrar is None or target.host not in own:
+            return target, next_hop
+        binding = core.registrar.find(target.user_text, now)
+        if binding is None:
+            return target, next_hop
+        host, port = binding.flow.remote
+        hop = Uri("sip", host=host, port=port).with_parameter("transport", binding.flow.transport)
+        return binding.contact, hop
+
     # Looking --------------------------------------------------------------------------------------------------------
 
     def session_of(self, call_id: str, local_tag: str, remote_tag: str) -> str | None:
         """The session that owns this dialog (Replaces, Target-Dialog), or None."""
         dialog = self._core.dialogs.get((call_id, local_tag, remote_tag))
         return dialog.session.id if dialog is not None else None
+
+    def flow_of(self, session: str) -> Flow | None:
+        """Where the session's peer is, once that is known."""
+        call = self._core.sessions.get(session)
+        if call is None:
+            return None
+        return call.dialog.flow if call.dialog is not None else call.flow
+
+    def replaces(self, session: str) -> Replaces | None:
+        """What lets another party take the place of ours in the session's dialog (RFC 3891 §3): for a Refer-To."""
+        call = self._core.sessions.get(session)
+        if call is None or call.dialog is None:
+            return None
+        dialog = call.dialog
+        # As the peer will see it, who compares to-tag with its own (RFC 3891 §6.1).
+        return Replaces(dialog.call_id, dialog.remote_tag, dialog.local_tag)
 
     def counts(self) -> dict[str, int]:
         """Size of every table: sessions, dialogs, transactions, timers, subscriptions, … Idle means all zero."""
@@ -283,6 +358,8 @@ class Endpoint:
             "resolutions": core.resolutions,
             "connections": core.transport.connections,
             "framers": self._receiver.framers,
+            "registrations": len(core.registrations),
+            "bindings": len(core.registrar) if core.registrar is not None else 0,
         }
 
     # Helpers --------------------------------------------------------------------------------------------------------

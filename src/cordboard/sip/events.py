@@ -224,6 +224,40 @@ class Trace:
     session: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Redirected:
+    """A 3xx was followed: the call goes on to ``target``."""
+
+    session: str
+    status: int
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationKept:
+    """The registrar took our binding for ``expires`` seconds; it is refreshed before."""
+
+    session: str
+    expires: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationFailed:
+    """The registrar refused (its status), or did not answer (408, 503); tried again in ``retry_in`` seconds."""
+
+    session: str
+    status: int
+    reason: str
+    retry_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationEnded:
+    """Our binding was taken away, as far as the registrar let us."""
+
+    session: str
+
+
 Event = (
     IncomingCall
     | Progress
@@ -242,5 +276,9 @@ Event = (
     | InfoReceived
     | InfoAnswered
     | OptionsAnswered
+    | Redirected
+    | RegistrationKept
+    | RegistrationFailed
+    | RegistrationEnded
     | Trace
 )

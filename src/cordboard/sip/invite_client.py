@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from cordboard.sip.config import Credentials
 from cordboard.sip.core import Core, q850_cause, session_body
+from cordboard.sip.credentials import AUTHORIZATION, authorizer
 from cordboard.sip.dialog import Dialog, Fields
-from cordboard.sip.events import Answered, Failed, Offered, Progress
+from cordboard.sip.events import Answered, Failed, Offered, Progress, Redirected
 from cordboard.sip.flow import Flow
 from cordboard.sip.message import Request, Response
 from cordboard.sip.outgoing import OutgoingRequest
+from cordboard.sip.redirection import Redirection
 from cordboard.sip.reliable import ReliableSequence, is_reliable
 from cordboard.sip.session import Acknowledgement, Phase, Session
 from cordboard.sip.status import reason_phrase
@@ -26,7 +28,7 @@ MAXIMUM_EARLY_DIALOGS = 32
 class OutgoingSession(Session):
     """A call that we make."""
 
-    __slots__ = ("_early", "_invite", "_limit", "_offer_pending", "_others", "_sequences")
+    __slots__ = ("_early", "_invite", "_limit", "_offer_pending", "_others", "_sequences", "redirection")
 
     outgoing = True
 
@@ -38,6 +40,7 @@ class OutgoingSession(Session):
         self._invite: OutgoingRequest | None = None
         self._limit: Timer | None = None
         self._offer_pending: tuple[Dialog, Response] | None = None
+        self.redirection: Redirection | None = None
 
     def start(
         self,
@@ -131,11 +134,53 @@ class OutgoingSession(Session):
                 request.finished = False
                 request.again(now, fields + self.expiry.request_fields())
                 return
+            if self.redirection is not None and self._redirect(self.redirection, request, response, now):
+                return
             self._forget_early()
             self.close(
                 Failed(self.id, status, response.reason, q850_cause(response), False, response),
                 now,
             )
+
+    def _redirect(self, redirection: Redirection, request: OutgoingRequest, response: Response, now: float) -> bool:
+        """Go on to the next Contact of a 3xx (RFC 3261 §8.1.3.4); a 6xx ends the search (§21.6)."""
+        status = response.status
+        if status < 400:
+            redirection.add(response)
+        detour = redirection.next() if status < 600 else None
+        if detour is None:
+            return False
+        for dialog in self._early.values():
+            self.core.remove_dialog(dialog)
+        self._early.clear()
+        self._sequences.clear()
+        self._offer_pending = None
+        self.dialog = None
+        self.authorizer = authorizer(detour.credentials, self.core.identifiers)
+        cseq = self._next_cseq()
+        dropped = (*AUTHORIZATION, "Route", "CSeq")
+        # §8.1.3.4: To, From and Call-ID stay, the CSeq rises; a route towards the old target does not lead to the new
+        fields = [field for field in request.fields if field[0] not in dropped]
+        fields.append(("CSeq", f"{cseq} INVITE"))
+        self._invite = OutgoingRequest(
+            self.core,
+            "INVITE",
+            str(detour.target.without_headers()),
+            fields,
+            request.body,
+            cseq=cseq,
+            next_cseq=self._next_cseq,
+            next_hop=detour.next_hop or detour.target,
+            session=self.id,
+            on_response=self._answered,
+            on_failed=self._failed,
+            authorizer=self.authorizer,
+            contact=True,
+            secure=detour.target.scheme == "sips",
+        )
+        self.core.emit(Redirected(self.id, status, str(detour.target)))
+        self._invite.start(now)
+        return True
 
     def _failed(self, request: OutgoingRequest, kind: str, now: float) -> None:
         if self.phase is not Phase.CALLING:
