@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +49,7 @@ from cordboard.sip.config import Admission, EndpointConfig, TimerSettings
 from cordboard.sip.flow import Flow
 from cordboard.sip.uri import Uri
 from cordboard.speech.music import hold_music, ringback
-from cordboard.speech.ports import Recogniser, SpeechUnavailableError, Voice
+from cordboard.speech.ports import SpeechError, SpeechUnavailableError, Voice
 from cordboard.speech.recogniser import PocketsphinxRecogniser
 from cordboard.speech.voices import open_voice
 from cordboard.transfer.desk import DeskLimits, TransferDesk
@@ -120,10 +120,24 @@ class Server:
         self.recogniser = _open_recogniser(settings)
         if self.recogniser is not None:
             stack.push_async_callback(self.recogniser.close)
+            self._spawn(self._warm(self.recogniser))
         self._recorder = Recorder(self.writer, node_id=limits.node_id)
         self.desk = self._open_desk()
         self.reception = self._open_reception()
         stack.push_async_callback(self._drain)
+
+    async def _warm(self, recogniser: PocketsphinxRecogniser) -> None:
+        """Start the recogniser's processes with the agents' grammars, so that the first caller need not wait."""
+        for agent in self.directory.agents.values():
+            try:
+                await recogniser.warm(self._rules(agent, self.directory.actions_of(agent)).phrases())
+            except SpeechError as error:
+                log.warning("recogniser_failed", provider=error.provider, stage=error.stage, detail=error.detail)
+                return
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._stack.push_async_callback(_end, task)
 
     def report(self, report: Report) -> None:
         """Where calls and transfers tell what happens."""
@@ -183,7 +197,7 @@ class Server:
 
     def _put_on_line(self, call: Call, agent: Agent, actions: tuple[AttachedAction, ...]) -> AgentOnLine:
         timeouts = self.settings.timeouts
-        rules = Rules([self._rule(attached) for attached in actions], agent.name)
+        rules = self._rules(agent, actions)
         return AgentOnLine(
             call,
             agent,
@@ -203,6 +217,9 @@ class Server:
                 longest_agent_phase=timeouts.longest_agent_phase,
             ),
         )
+
+    def _rules(self, agent: Agent, actions: tuple[AttachedAction, ...]) -> Rules:
+        return Rules([self._rule(attached) for attached in actions], agent.name)
 
     def _rule(self, attached: AttachedAction) -> RuleAction:
         action = attached.action
@@ -266,6 +283,11 @@ class Server:
         anonymous = _LOCAL_VISITOR if loopback else None
         install_pages(app, self.store, self.keys, settings.records.folder, anonymous=anonymous)
         return app
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 class _LocalVisitor:
@@ -353,7 +375,7 @@ def _open_voice(settings: Settings, *timbres: str) -> Voice:
         return open_voice(":".join(("espeak", *timbres)), timeout=limit)
 
 
-def _open_recogniser(settings: Settings) -> Recogniser | None:
+def _open_recogniser(settings: Settings) -> PocketsphinxRecogniser | None:
     if settings.speech.recogniser == "none":
         return None
     return PocketsphinxRecogniser(
