@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from cordboard.sip.address import Address
 from cordboard.sip.errors import HeaderInjectionError
@@ -145,7 +146,7 @@ class Headers:
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         self._fields: list[tuple[str, str]] = []
         self._index: dict[str, list[str]] | None = None
-        self._typed: dict[str, object] = {}
+        self._typed: dict[str, Any] = {}
         self.has_length = False
         """A Content-Length line may be among the fields: the writer leaves it out and makes its own."""
         self.version = 0
@@ -167,6 +168,10 @@ class Headers:
     def copied(cls, fields: list[tuple[str, str]]) -> Headers:
         """Values that came from a peer and go back to it as they are: NUL may be a quoted-pair, RFC 4475 §3.1.1.2."""
         headers = cls()
+        together = "".join([value for _, value in fields])
+        if together.isascii() and "\n" not in together and "\r" not in together and "\0" not in together:
+            headers._fields = [(_checked_name(name), value) for name, value in fields]
+            return headers
         for name, value in fields:
             check_text(value.replace("\\\0", ""), _checked_name(name))
             headers._fields.append((name, value))
@@ -193,25 +198,34 @@ class Headers:
         self.version += 1
 
     @property
-    def typed(self) -> dict[str, object]:
+    def typed(self) -> dict[str, Any]:
         """The cache of typed values; empty again after every change."""
         return self._typed
 
     def get(self, name: str) -> str | None:
         """The first line's value, or None."""
-        found = self._by_key().get(canonical(name))
+        index = self._index
+        if index is None:
+            index = self._by_key()
+        found = index.get(_KEYS.get(name) or canonical(name))
         return found[0] if found else None
 
     def get_all(self, name: str) -> list[str]:
         """The values of all lines of this name, compact forms included."""
-        return list(self._by_key().get(canonical(name), ()))
+        return list(self._by_key().get(_KEYS.get(name) or canonical(name), ()))
 
     def values(self, name: str) -> list[str]:
         """Like get_all, split at commas where the header's grammar is a list. ParseError: unbalanced quotes."""
-        key = canonical(name)
-        lines = self._by_key().get(key, [])
+        key = _KEYS.get(name) or canonical(name)
+        lines = self._by_key().get(key)
+        if lines is None:
+            return []
         if key not in COMMA_SEPARATED:
             return list(lines)
+        if len(lines) == 1:
+            line = lines[0]
+            if "," not in line and '"' not in line and line.rfind("<") <= line.rfind(">"):
+                return [line] if line else []  # one value, and nothing left open: the usual case
         return [value for line in lines for value in split_commas(line, name)]
 
     def tokens(self, name: str) -> frozenset[str]:
@@ -266,8 +280,8 @@ class Headers:
 
     def extend(self, fields: Iterable[tuple[str, str]]) -> None:
         """Append several lines."""
-        for name, value in fields:
-            self.add(name, value)
+        self._fields += [self._checked(name, value) for name, value in fields]
+        self._changed()
 
     def copy(self) -> Headers:
         """An independent copy."""

@@ -47,8 +47,11 @@ _METHODS = frozenset(
     ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "REFER", "NOTIFY", "INFO", "PRACK", "UPDATE", "SUBSCRIBE")
 )
 _SIP_VERSION = re.compile(r"[Ss][Ii][Pp]/[0-9]+\.[0-9]+")
-_SINGLE = ("From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Type", "Expires")
-_REQUIRED = ("Via", "From", "To", "Call-ID", "CSeq")
+_NOT_A_WORD = re.compile(r"[ \t,;]")
+_SINGLE = {
+    canonical(name): name for name in ("From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Type", "Expires")
+}
+_REQUIRED = {canonical(name): name for name in ("Via", "From", "To", "Call-ID", "CSeq")}
 _KNOWN_SCHEMES = ("sip", "sips", "tel")
 
 
@@ -284,14 +287,16 @@ def check_message(message: Request | Response) -> None:
 
 
 def _check(message: Request | Response) -> None:
-    headers = message.headers
-    for name in _REQUIRED:
-        if not headers.get(name):
+    index = message.headers._by_key()
+    for key, name in _REQUIRED.items():
+        lines = index.get(key)
+        if not lines or not lines[0]:
             raise ParseError(name, "the header is missing (RFC 3261 §8.1.1)")
-    for name in _SINGLE:
-        if len(headers.get_all(name)) > 1:
+    for key, name in _SINGLE.items():
+        lines = index.get(key)
+        if lines is not None and len(lines) > 1:
             raise ParseError(name, "the header may be there only once (RFC 3261 §7.3.1)")
-    if any(character in message.call_id for character in " \t,;"):
+    if _NOT_A_WORD.search(message.call_id):
         raise ParseError("Call-ID", "one word is expected (RFC 3261 §20.8)")
     for via in message.vias:
         _ = via.rport, via.ttl

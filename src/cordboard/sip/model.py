@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import TypeVar, cast
 
 from cordboard.sip.address import Address, parse_refer_to
@@ -27,7 +28,50 @@ from cordboard.sip.via import Via
 __all__ = ["Message", "Request", "Response", "response_to"]
 
 T = TypeVar("T")
+_REMEMBERED = 256
+"""Values up to this many characters are remembered once parsed: a dialog repeats them in each of its messages, and a
+gateway in each of its calls. What is remembered is immutable, and bounded in number and in length."""
 _MISSING = "the header is missing (RFC 3261 §8.1.1)"
+
+
+@lru_cache(maxsize=4096)
+def _short_address(text: str, field: str) -> Address:
+    return Address.parse(text, field)
+
+
+@lru_cache(maxsize=1024)
+def _short_uri(text: str) -> Uri:
+    return Uri.parse(text, "Request-URI")
+
+
+_short_cseq = lru_cache(maxsize=512)(CSeq.parse)
+_short_media_type = lru_cache(maxsize=128)(MediaType.parse)
+
+
+def _address_parser(field: str) -> Callable[[str], Address]:
+    def parse(text: str) -> Address:
+        return _short_address(text, field) if len(text) <= _REMEMBERED else Address.parse(text, field)
+
+    return parse
+
+
+_parse_from = _address_parser("From")
+_parse_to = _address_parser("To")
+_parse_contacts = _address_parser("Contact")
+_parse_routes = _address_parser("Route")
+_parse_record_routes = _address_parser("Record-Route")
+
+
+def _parse_cseq(text: str) -> CSeq:
+    return _short_cseq(text) if len(text) <= _REMEMBERED else CSeq.parse(text)
+
+
+def _parse_media_type(text: str) -> MediaType:
+    return _short_media_type(text) if len(text) <= _REMEMBERED else MediaType.parse(text)
+
+
+def _parse_max_forwards(text: str) -> int:
+    return digits(text, "Max-Forwards", 255)
 
 
 class Message:
@@ -77,10 +121,11 @@ class Message:
         return wire
 
     def _typed(self, key: str, name: str, parse: Callable[[str], T]) -> T | None:
-        cache = self.headers.typed
+        headers = self.headers
+        cache = headers._typed
         if key in cache:
             return cast("T | None", cache[key])
-        text = self.headers.get(name)
+        text = headers.get(name)
         value = None if text is None else parse(text)
         cache[key] = value
         return value
@@ -92,10 +137,11 @@ class Message:
         return value
 
     def _list(self, key: str, name: str, parse: Callable[[str], T]) -> list[T]:
-        cache = self.headers.typed
+        headers = self.headers
+        cache = headers._typed
         if key in cache:
             return cast("list[T]", cache[key])
-        values = [parse(value) for value in self.headers.values(name)]
+        values = [parse(value) for value in headers.values(name)]
         cache[key] = values
         return values
 
@@ -107,7 +153,9 @@ class Message:
     @property
     def via(self) -> Via:
         """The topmost Via. Raises ParseError where there is none."""
-        vias = self.vias
+        vias: list[Via] | None = self.headers._typed.get("vias")
+        if vias is None:
+            vias = self.vias
         if not vias:
             raise ParseError("Via", _MISSING)
         return vias[0]
@@ -115,12 +163,14 @@ class Message:
     @property
     def from_(self) -> Address:
         """RFC 3261 §20.20"""
-        return self._required("from", "From", lambda text: Address.parse(text, "From"))
+        found: Address | None = self.headers._typed.get("from")
+        return found if found is not None else self._required("from", "From", _parse_from)
 
     @property
     def to(self) -> Address:
         """RFC 3261 §20.39"""
-        return self._required("to", "To", lambda text: Address.parse(text, "To"))
+        found: Address | None = self.headers._typed.get("to")
+        return found if found is not None else self._required("to", "To", _parse_to)
 
     @property
     def call_id(self) -> str:
@@ -133,12 +183,13 @@ class Message:
     @property
     def cseq(self) -> CSeq:
         """RFC 3261 §20.16"""
-        return self._required("cseq", "CSeq", CSeq.parse)
+        found: CSeq | None = self.headers._typed.get("cseq")
+        return found if found is not None else self._required("cseq", "CSeq", _parse_cseq)
 
     @property
     def contacts(self) -> list[Address]:
         """RFC 3261 §20.10"""
-        return self._list("contacts", "Contact", lambda text: Address.parse(text, "Contact"))
+        return self._list("contacts", "Contact", _parse_contacts)
 
     @property
     def contact(self) -> Address | None:
@@ -149,17 +200,17 @@ class Message:
     @property
     def routes(self) -> list[Address]:
         """RFC 3261 §20.34"""
-        return self._list("routes", "Route", lambda text: Address.parse(text, "Route"))
+        return self._list("routes", "Route", _parse_routes)
 
     @property
     def record_routes(self) -> list[Address]:
         """RFC 3261 §20.30"""
-        return self._list("record_routes", "Record-Route", lambda text: Address.parse(text, "Record-Route"))
+        return self._list("record_routes", "Record-Route", _parse_record_routes)
 
     @property
     def max_forwards(self) -> int | None:
         """RFC 3261 §20.22, 0 to 255."""
-        return self._typed("max_forwards", "Max-Forwards", lambda text: digits(text, "Max-Forwards", 255))
+        return self._typed("max_forwards", "Max-Forwards", _parse_max_forwards)
 
     @property
     def expires(self) -> int | None:
@@ -174,7 +225,7 @@ class Message:
     @property
     def media_type(self) -> MediaType | None:
         """Content-Type with its parameters. RFC 3261 §20.15"""
-        return self._typed("media_type", "Content-Type", MediaType.parse)
+        return self._typed("media_type", "Content-Type", _parse_media_type)
 
     @property
     def content_type(self) -> str:
@@ -279,7 +330,8 @@ class Request(Message):
     def uri(self) -> Uri:
         """The Request-URI. Raises ParseError (400)."""
         if self._uri is None:
-            self._uri = Uri.parse(self._uri_text or "", "Request-URI")
+            text = self._uri_text or ""
+            self._uri = _short_uri(text) if len(text) <= _REMEMBERED else Uri.parse(text, "Request-URI")
         return self._uri
 
     @uri.setter

@@ -47,7 +47,7 @@ class Parameters:
                     raise ParseError(field, "a parameter without a name (RFC 3261 §25.1 generic-param)")
                 continue
             value = value.strip()
-            if value.startswith('"') and closing_quote(value, 0) != len(value) - 1:
+            if value[:1] == '"' and closing_quote(value, 0) != len(value) - 1:
                 raise ParseError(field, "text after a quoted-string (RFC 3261 §25.1 generic-param)")
             members.append((name, value if equals else None))
         return cls(tuple(members)) if members else NO_PARAMETERS
@@ -57,9 +57,9 @@ class Parameters:
         for own, value in self.members:
             if own == name:
                 return value
-        lowered = name.lower()
+        size, lowered = len(name), name.lower()
         for own, value in self.members:
-            if own.lower() == lowered:
+            if len(own) == size and own.lower() == lowered:
                 return value
         return None
 
@@ -85,7 +85,7 @@ class Parameters:
         return Parameters(tuple(member for member in self.members if member[0].lower() != lowered))
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and any(own.lower() == name.lower() for own, _ in self.members)
+        return isinstance(name, str) and name.lower() in [own.lower() for own, _ in self.members]
 
     def __iter__(self) -> Iterator[tuple[str, str | None]]:
         return iter(self.members)
