@@ -56,12 +56,16 @@ class Rtpengine:
         program = installed()
         assert program
         self.process = subprocess.Popen(
-            [program, "--table=-1", "--interface=127.0.0.1", f"--listen-ng=127.0.0.1:{CONTROL}", "--foreground"]
-            + [
+            [
+                program,
+                "--table=-1",  # in user space
+                "--interface=127.0.0.1",
+                f"--listen-ng=127.0.0.1:{CONTROL}",
                 f"--port-min={PORTS[0]}",
                 f"--port-max={PORTS[1]}",
-                "--log-level=2",
+                "--foreground",
                 "--log-stderr",
+                "--log-level=2",
                 "--config-file=none",
             ],
             stdout=subprocess.DEVNULL,

@@ -3,9 +3,9 @@
 Writes a line "portA portB" for each call to the file PORTS, prints "ready" and what it has to say about itself, and
 serves until its input ends.
 
-``relay``: bridged µ-law calls on the C engine; ``laws``: µ-law bridged to A-law; ``gil``: as ``relay``, while this thread
-computes and holds the GIL; ``agent``: callers who are tapped and hear speech, whose frames are fetched as the server
-fetches them; ``asyncio``: the plainest relay in asyncio.
+``relay``: bridged µ-law calls on the C engine; ``laws``: µ-law bridged to A-law; ``gil``: as ``relay``, while this
+thread computes and holds the GIL; ``agent``: callers who are tapped and hear speech, whose frames are fetched as the
+server fetches them; ``asyncio``: the plainest relay in asyncio.
 """
 
 from __future__ import annotations

@@ -589,8 +589,9 @@ static void set_codec(struct jack *j, enum codec codec, int64_t now) {
         j->clock_start = now;
         j->last_timestamp = j->base_timestamp, j->frame = 0;
     }
+    if (clock != j->clock) j->anchored = j->relaying = false;
     j->codec = codec, j->clock = clock;
-    j->anchored = j->relaying = false, j->mark_next = true, j->gathered = 0;
+    j->mark_next = true, j->gathered = 0, j->gather_end = 0;
     say_convert(&j->say, codec_rate(codec));
     for (struct cord *c = &j->now;; c = &j->next) {
         if (c->from && c->from->kind == SOURCE_CLIP) clip_prepare((struct clip *)c->from, codec, codec_rate(codec));
