@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from .spectrum import QUIET, STEP, Row
 
 UNKNOWN_FLOOR = -33.0
 """The noise floor is never taken to be louder, in dB."""
-QUIETEST = -52.0
+QUIETEST = -47.0
 """Below this nothing is speech, in dB."""
-ONSET_ROWS = 5
-"""Rows in a row that begin an utterance: 100 ms, of which the window adds some 40."""
+ONSET_ROWS = 4
+"""Rows in a row that begin an utterance: 80 ms, of which the window adds some 40."""
+HELD_BACK = 2
+"""Rows of a possible tone that count as voice at once: fewer than an onset needs."""
 PAUSE = 0.25
 """Seconds without voice that end an utterance."""
 FLAT_ROWS = 25
@@ -25,6 +29,7 @@ class SpeechActivity:
         self._lowest = 0.0
         self._lowest_before = 0.0
         self._rows = 0
+        self._recent: deque[float] = deque(maxlen=4)
         self._loud = QUIET
         self._voiced_run = 0
         self._lost_run = 0
@@ -50,6 +55,8 @@ class SpeechActivity:
         self.first_length = 0.0
         self.last_gap = 0.0
         """Seconds of quiet before the current or last utterance."""
+        self.longest_gap = 0.0
+        """The longest such pause between utterances."""
         self._forget_utterance()
 
     def _forget_utterance(self) -> None:
@@ -95,26 +102,22 @@ class SpeechActivity:
                 self._track(row.level)
         self.voiced = voiced
         if tone:
-            self._voiced_run = 0
-        elif pending and voiced:
+            self._voiced_run = self._held_back = 0
+        elif voiced and pending > HELD_BACK:
             # Wait until the run has been confirmed or broken before it counts as voice.
-            self._held_back = pending
+            self._held_back += 1
         else:
-            if voiced:
-                self._voiced_run += 1 + self._held_back
-            else:
-                self._voiced_run = 0
+            self._voiced_run = self._voiced_run + 1 + self._held_back if voiced else 0
             self._held_back = 0
             if voiced:
                 self._hear(row, at)
-        if tone:
-            self._held_back = 0
         if self.speaking and at - self.ended >= PAUSE and not self._held_back:
             self.speaking = False
 
     def _above(self, level: float) -> bool:
         floor = self.floor
-        gate = max(7.0, 0.4 * (self._loud - floor))
+        range_ = self._loud - floor
+        gate = max(7.0, 0.5 * range_ if range_ < 30 else 15.0 + 0.3 * (range_ - 30))
         if not self.speaking:
             gate = max(gate, 9.0)
         return level >= max(floor + gate, QUIETEST)
@@ -125,7 +128,9 @@ class SpeechActivity:
             self._lowest_before = self._lowest
             self._lowest = 0.0
         self._rows += 1
-        self._lowest = min(self._lowest, level)
+        # A dip shorter than 100 ms (a lost packet that was concealed) is not the floor.
+        self._recent.append(level)
+        self._lowest = min(self._lowest, max(self._recent))
 
     def _hear(self, row: Row, at: float) -> None:
         # The window is 64 ms long: voice is seen about 20 ms early and 20 ms late.
@@ -142,6 +147,8 @@ class SpeechActivity:
             self.speaking = True
             start = at - self._voiced_run * STEP
             self.last_gap = start - (self.ended if self.utterances else 0.0)
+            if self.utterances:
+                self.longest_gap = max(self.longest_gap, self.last_gap)
             self.utterances += 1
             self.started = start
             self.ended = at

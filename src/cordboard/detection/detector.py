@@ -32,22 +32,28 @@ _EARLY = frozenset({Label.RINGBACK, Label.BUSY, Label.SIT})
 class Parameters:
     """Thresholds of the detector: seconds, unless they say otherwise. Set on the tuning half of the corpus."""
 
-    pause: float = 0.60
+    pause: float = 0.66
     """Quiet after a short greeting that makes it a person's."""
-    pause_per_second: float = 0.06
+    pause_per_second: float = 0.02
     """More of it for each second spoken."""
+    shortest: float = 0.16
+    """Less is a click."""
     short: float = 2.6
     """Speech up to this long may be a person's greeting."""
-    long: float = 4.6
-    """Speech up to this long may still be, with `long_pause` of quiet after it."""
-    long_pause: float = 1.25
+    long: float = 3.6
+    """Speech up to this long may still be, in one breath and with `long_pause` of quiet after it."""
+    long_pause: float = 1.2
+    breath: float = 0.32
+    """A longer pause than that is between sentences."""
+    doubtful: float = 0.16
+    """Share of held notes from which `long_pause` of quiet is waited for."""
     hold: float = 2.5
     """Quiet after which a person's verdict is held: a machine would have gone on, or beeped."""
-    resumed: float = 0.4
-    """Speech after a person's verdict that revokes it, when all speech together is longer than `resumed_total`."""
-    resumed_total: float = 2.0
-    resumed_alone: float = 1.7
-    """Unbroken speech that revokes it by itself."""
+    resumed: float = 0.5
+    """Speech that revokes a person's verdict when it goes on within `resumed_within` after the greeting."""
+    resumed_within: float = 1.3
+    resumed_later: float = 1.6
+    """Unbroken speech that revokes it when it comes later."""
     turn: float = 1.6
     """Quiet after which what was said before does not count any more."""
     certain: float = 6.0
@@ -59,9 +65,11 @@ class Parameters:
     silence_held: float = 10.0
     spoken_recently: float = 6.0
     """A tone within this time after speech may be a voicemail's beep."""
-    music: float = 0.42
+    music: float = 0.32
     """Share of held notes (0 to 1) from which sound is music."""
     music_time: float = 1.3
+    notes: float = 0.6
+    """Share of held notes from which a short sound is no greeting."""
 
 
 class Detector:
@@ -207,7 +215,7 @@ class Detector:
         sounding = self._tones.sounding
         speech = self._speech
         speech.feed(row, self.seconds, tone=sounding, pending=self._tones.pending)
-        if speech.speaking and not sounding and speech.length > 0.15:
+        if speech.speaking and not sounding and speech.length > 0.3:
             self._last_speech = now
         if self.early:
             return
@@ -267,9 +275,8 @@ class Detector:
             return
         if speech.voiced:
             more = speech.spoken - self._spoken_at_verdict
-            if (more >= limits.resumed and speech.spoken >= limits.resumed_total) or (
-                speech.length >= limits.resumed_alone and speech.started > self._decided_at
-            ):
+            limit = limits.resumed if speech.last_gap < limits.resumed_within else limits.resumed_later
+            if more >= limit and speech.length >= 0.8 * limit:
                 self._revoke(f"speech went on for {more:.1f} s")
         elif at - speech.ended >= limits.hold:
             self._say(Label.HUMAN, held=True, evidence=f"quiet for {limits.hold:g} s after the greeting")
@@ -278,7 +285,7 @@ class Detector:
         limits = self.parameters
         speech = self._speech
         spoken = speech.spoken
-        if self._label is not Label.HUMAN and speech.steadiness < limits.music:
+        if self._label is not Label.HUMAN and speech.steadiness < limits.notes and spoken >= limits.shortest:
             person = self._phrase is not None and self._phrase.label is Label.HUMAN
             machine = self._phrase is not None and not person
             if self._after is Label.MACHINE:
@@ -287,10 +294,13 @@ class Detector:
                 fits = False
             elif spoken <= limits.short:
                 fits = quiet >= limits.pause + limits.pause_per_second * spoken
+            elif person:
+                fits = spoken <= 2 * limits.long and quiet >= limits.pause
             else:
-                fits = spoken <= (1.6 * limits.long if person else limits.long) and quiet >= (
-                    limits.pause if person else limits.long_pause
-                )
+                breath = speech.longest_gap <= limits.breath
+                fits = spoken <= limits.long and breath and quiet >= limits.long_pause
+            if fits and self._music > limits.doubtful and quiet < limits.long_pause:
+                fits = False
             if fits:
                 self._say(Label.HUMAN, held=False, evidence=f"{spoken:.1f} s of speech, then quiet")
                 return

@@ -53,6 +53,7 @@ class Spectrum:
 
     def __init__(self) -> None:
         self._buffer: NDArray[np.float32] = np.zeros(WINDOW - HOP + ROWS * HOP, dtype=np.float32)
+        self._windows = np.lib.stride_tricks.sliding_window_view(self._buffer, WINDOW)[::HOP]  # a view
         self._filled = 0  # new samples at the buffer's end part
         self._window = np.hanning(WINDOW).astype(np.float32)
         # Power of a full-scale sine is -3 dB: level is that of the signal's mean square.
@@ -80,8 +81,7 @@ class Spectrum:
         return found
 
     def _measure(self) -> list[Row]:
-        windows = np.lib.stride_tricks.sliding_window_view(self._buffer, WINDOW)[::HOP]
-        spectrum = np.fft.rfft(windows * self._window, axis=1)[:, _LOW:_HIGH]
+        spectrum = np.fft.rfft(self._windows * self._window, axis=1)[:, _LOW:_HIGH]
         power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
         total = power.sum(axis=1) + 1e-3
         levels = 10.0 * np.log10(total * self._scale + 1e-12)

@@ -22,10 +22,14 @@ LEAKAGE = 9.0
 """Spread in Hz that a pure tone shows through the window."""
 CONFIRMED = 6
 """Rows after which a run is a tone and not a moment of speech."""
+VOICES_BELOW = 750.0
+"""Hz under which a vowel can look like a tone."""
 PROGRESS = (330.0, 640.0)
 """Where ringing and busy tones lie, in Hz."""
 LONGEST_GAP = 6.5
 """Seconds without tone after which a cadence is forgotten."""
+TORN = 0.075
+"""A shorter gap in a tone is a lost packet, in seconds."""
 LIKELY = 0.8
 """Share of the countries, among those whose tones are still possible, that makes an opinion."""
 
@@ -58,6 +62,8 @@ class Run:
     first: list[float] = field(default_factory=list)
     last: deque[float] = field(default_factory=lambda: deque(maxlen=5))
     missed: int = 0
+    before: float = 0.0
+    """Seconds of the same tone before a lost packet."""
     begun: bool = False
     possible: tuple[Tone, ...] = ()
     told: str = ""
@@ -87,19 +93,28 @@ class Run:
         if self.rows > len(self.first):
             tail = list(self.last)[-min(5, self.rows - len(self.first)) :]
             edge += sum(level < self.level - 4.0 for level in tail)
-        return (self.rows + self.missed - edge) * STEP
+        return self.before + (self.rows + self.missed - edge) * STEP
+
+    @property
+    def tone(self) -> bool:
+        """Neither wanders nor swells as voices do. Low vowels are nearly tones: there the measure is strict."""
+        if self.rows < CONFIRMED:
+            return False
+        if self.centre < VOICES_BELOW:
+            return self.wander < 9.0 and self.ripple < 25.0
+        return self.spread < 45.0 and (self.wander < 9.0 or (self.wander < 400.0 and self.rows >= CONFIRMED + 3))
 
     @property
     def pure(self) -> bool:
-        """One frequency that neither wanders nor swells: no voice does that."""
-        return self.spread < 15.0 and self.wander < 9.0 and self.ripple < 2.0
+        """One frequency and an even level: a beep. A low-rate codec in noise roughens both."""
+        if self.centre < VOICES_BELOW:
+            return self.spread < 15.0 and self.wander < 9.0 and self.ripple < 4.0
+        return self.spread < 35.0 and self.ripple < 14.0
 
     def fits(self, row: Row) -> bool:
-        return (
-            abs(row.centre - self.centre) <= max(8.0, 0.35 * self.spread)
-            and abs(row.spread - self.spread) <= 12.0
-            and (self.rows < 3 or row.level > self.level - 30.0)
-        )
+        if self.centre >= VOICES_BELOW and self.spread < 45.0:
+            return abs(row.centre - self.centre) <= 40.0 and row.spread < 60.0
+        return abs(row.centre - self.centre) <= max(8.0, 0.35 * self.spread) and abs(row.spread - self.spread) <= 12.0
 
 
 def matches(run: Run, tone: Tone) -> bool:
@@ -151,15 +166,17 @@ class ToneEar:
     def pending(self) -> int:
         """Rows of a run that is not yet long enough to be believed."""
         run = self._run
-        return run.rows if run is not None and run.rows < CONFIRMED else 0
+        return run.rows if run is not None and not run.begun and run.rows < CONFIRMED + 4 else 0
 
     @property
     def sounding(self) -> bool:
         """A tone is there now."""
-        return self._run is not None and self._run.rows >= CONFIRMED
+        return self._run is not None and self._run.begun
 
     def notes(self, at: float) -> int:
         """Different notes that ended within the last 2.5 s: more than a few are a melody."""
+        if not self._notes:
+            return 0
         return len({round(centre / 25) for when, centre in self._notes if at - when < 2.5})
 
     @property
@@ -180,7 +197,7 @@ class ToneEar:
                 run.rows += run.missed
                 run.missed = 0
                 run.add(row)
-            elif run.missed < (4 if row.lost else 1) and (row.lost or run.rows >= CONFIRMED):
+            elif run.missed < (4 if row.lost else 1) and (row.lost or run.begun):
                 run.missed += 1
             else:
                 self._finish(run, at - STEP * (run.missed + 1))
@@ -189,11 +206,11 @@ class ToneEar:
             run = self._run = Run(at)
             run.add(row)
         yield from self._fax_preamble(row, at)
-        if run is not None and run.rows >= CONFIRMED:
+        if run is not None and not run.begun and run.tone:
+            run.begun = True
+            self._begin(run)
+        if run is not None and run.begun:
             self._ended_at = at
-            if not run.begun:
-                run.begun = True
-                self._begin(run)
             yield from self._sounding(run, at, spoken, musical)
         yield from self._after(at, row, spoken, musical)
 
@@ -204,7 +221,11 @@ class ToneEar:
         before = self._ended
         gap = run.started - self._gap_from if before is not None else 100.0
         alike = before is not None and abs(before.centre - run.centre) < 12 and abs(before.spread - run.spread) < 10
-        if alike and gap < LONGEST_GAP:
+        if alike and gap < TORN and before is not None and self._pattern:
+            run.before = self._pattern.pop() + max(gap, 0.0)
+            run.started = before.started
+            run.told = before.told
+        elif alike and gap < LONGEST_GAP:
             self._pattern.append(gap)
             if len(self._pattern) > 8:
                 del self._pattern[:2]
@@ -223,14 +244,15 @@ class ToneEar:
         if not run.begun:
             return
         seconds = run.seconds
-        # The window sees a tone a little before it is half there, and a little after.
-        early = sum(level < run.level - 4.0 for level in run.first) * STEP
-        run.started += early
+        if not run.before:
+            # The window sees a tone a little before it is half there, and a little after.
+            run.started += sum(level < run.level - 4.0 for level in run.first) * STEP
         self._gap_from = run.started + seconds
         self._ended = run
         self._ended_at = at
         self._pattern.append(seconds)
-        self._notes.append((at, run.centre))
+        if run.pure:
+            self._notes.append((at, run.centre))
         self._beep = run
         place = len(self._sit)
         low, high = SIT_BANDS[place] if place < 3 else (0.0, 0.0)
@@ -251,11 +273,13 @@ class ToneEar:
         yield from self._sit_sounding(run, at)
         if musical or self._sit:
             return
-        if abs(run.centre - CED) < 25 and run.spread < 25 and seconds >= 0.45 and not spoken:
-            yield from self._tell("fax", seconds >= 1.0, at, run.started, f"{run.centre:.0f} Hz, called station")
+        if abs(run.centre - CED) < 25:
+            # A beep may have this frequency too, but is not as long.
+            if seconds >= (1.0 if spoken else 0.45):
+                yield from self._tell("fax", seconds >= 1.0, at, run.started, f"{run.centre:.0f} Hz, called station")
             return
-        if run.pure and spoken and seconds >= 0.40 and run.told != "beep" and not self._pattern:
-            # Straight after speech a long pure tone is a beep, whatever its frequency; a cadence corrects it.
+        if run.pure and spoken and seconds >= 0.40 and run.told != "beep" and not self._pattern and not run.possible:
+            # Straight after speech a long pure tone is a beep, unless it may be a network's.
             run.told = "beep"
             yield Heard("beep", True, at, run.started, f"beep, {run.centre:.0f} Hz")
         if run.rows >= 9 and (not spoken or len(self._pattern) >= 2):
@@ -278,7 +302,8 @@ class ToneEar:
 
     def _ended_tone(self, run: Run, at: float, spoken: bool, musical: bool) -> Iterator[Heard]:
         seconds = run.seconds
-        if not run.pure or musical or run.told == "beep" or self._sit_told:
+        network = self._told[0] in ("ringback", "busy")
+        if not run.pure or musical or run.told == "beep" or self._sit_told or network:
             return
         if self.notes(at) > 3:
             return
@@ -287,7 +312,7 @@ class ToneEar:
             yield from self._tell("fax", repeated, at, run.started, f"{run.centre:.0f} Hz, calling tone")
         elif run.possible and not spoken:
             return
-        elif seconds >= 0.12 and 350 < run.centre < 2600 and len(self._pattern) <= 1:
+        elif 0.12 <= seconds < 1.3 and 350 < run.centre < 2600 and len(self._pattern) <= (3 if spoken else 1):
             run.told = "beep"
             yield Heard("beep", spoken, at, run.started, f"beep, {run.centre:.0f} Hz for {seconds:.2f} s")
 
@@ -318,7 +343,8 @@ class ToneEar:
     def _unlisted(self, at: float, pattern: list[float], run: Run) -> Iterator[Heard]:
         """A regular cadence that no plan lists."""
         on, off, again = pattern[-4:-1] if len(pattern) % 2 == 0 else pattern[-3:]
-        if not PROGRESS[0] - 30 < run.centre < PROGRESS[1] + 30 or abs(on - again) > 0.15 * on + 0.04:
+        inside = PROGRESS[0] - 30 < run.centre < PROGRESS[1] + 30
+        if not inside or len(pattern) < 6 or off < 0.12 or abs(on - again) > 0.15 * on + 0.04:
             return
         text = f"{run.centre:.0f} Hz, {on:.2f} s on, {off:.2f} s off"
         if on <= 0.8 and off <= 0.8:
