@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 import uuid
 from collections.abc import Callable
@@ -150,9 +149,7 @@ class Reception:
             log.info("call_refused", status=480, rule="the agent is inactive", model_id=agent.model_id)
             self._user_agent.refuse(incoming, 480)
             return
-        call_id = identity.synthflow_call_id if _is_uuid(identity.synthflow_call_id) else None
-        if call_id is None or call_id in self._calls:
-            call_id = str(uuid.uuid4())
+        call_id = str(uuid.uuid4())
         try:
             leg = self._user_agent.receive(incoming, call_id=call_id, name="caller")
         except MediaNegotiationError as error:
@@ -211,11 +208,15 @@ class Reception:
             caller_number = _caller_number(request.from_.uri)
             claim = await self._claim(identity, caller_number, number, agent, call_id)
             prepared = claim.prepared if claim is not None else None
+            if prepared is not None and identity.synthflow_call_id is not None:
+                call_id = self._rename(call_id, prepared.prepared_id)
             chosen = agent
             notes = [str(warning) for warning in (*variables.warnings, *identity.warnings)]
             named = identity.synthflow_call_id
             if named and claim is not None and claim.prepared is None:
                 notes.append(f"X-EI: the prepared call {named} is {claim.refusal}; the call goes on without it")
+            elif claim is not None and claim.refusal == "ambiguous":
+                notes.append("several prepared calls have these numbers, so none was taken")
             if prepared is not None:
                 wanted = directory.agent(prepared.model_id, agent.workspace_id)
                 if wanted is None:
@@ -306,6 +307,13 @@ class Reception:
         ending.written = True
         self._sink(CallClosed(call.call_id, status, reason, ending.party, error))
 
+    def _rename(self, call_id: str, prepared_id: str) -> str:
+        """The id of the prepared call becomes the call's; only a claim that succeeded may choose an id."""
+        live = self._calls.pop(call_id)
+        live.call.call_id = live.call.caller.call_id = prepared_id
+        self._calls[prepared_id] = live
+        return prepared_id
+
     async def _claim(
         self, identity: ExternalIdentifiers, from_number: str, to_number: str, agent: Agent, call_id: str
     ) -> ClaimAnswer | None:
@@ -313,7 +321,9 @@ class Reception:
             async with asyncio.timeout(self._settings.prepared_claim):
                 if identity.synthflow_call_id is not None:
                     return await self._prepared.claim_prepared(
-                        identity.synthflow_call_id, workspace_id=agent.workspace_id, call_id=call_id
+                        identity.synthflow_call_id,
+                        workspace_id=agent.workspace_id,
+                        call_id=identity.synthflow_call_id,
                     )
                 if identity == ExternalIdentifiers():
                     return await self._prepared.claim_matching(
@@ -395,7 +405,3 @@ def _number(uri: Uri) -> str:
 
 
 _caller_number = _number
-
-
-def _is_uuid(text: str | None) -> bool:
-    return text is not None and re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text) is not None
