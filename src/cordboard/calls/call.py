@@ -44,7 +44,7 @@ class Call:
         self.user_agent: UserAgent = caller.user_agent
         self.hung_up_by: Party | None = None
         self._sink = sink
-        self._recordings = recordings
+        self.recordings = recordings
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._endings: list[Callable[[], None]] = []
@@ -108,11 +108,11 @@ class Call:
 
     def record(self, leg: Leg) -> None:
         """Record a leg: what its party says on the left, what it hears on the right."""
-        if self._recordings is None or leg.recording is not None:
+        if self.recordings is None or leg.recording is not None:
             return
         path = Path(self.call_id) / f"{leg.name}.wav"
         try:
-            leg.record(self._recordings / path)
+            leg.record(self.recordings / path)
         except OSError as error:
             self.warn(f"the {leg.name} leg is not recorded: {error.strerror or error}")
             return

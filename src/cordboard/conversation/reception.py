@@ -223,6 +223,7 @@ class Reception:
                     notes.append(f"X-EI: the prepared model_id {prepared.model_id} is unknown in this workspace")
                 else:
                     chosen = wanted
+                    call.recordings = self._settings.recordings if chosen.is_recording else None
             _fill(variables, chosen, prepared, call_id, caller_number, number)
             self._sink(
                 CallOpened(
