@@ -67,7 +67,7 @@ request_route {{
     }}
     t_check_trans();
     if (is_method("INVITE")) {{ record_route(); }}
-    if (uri == myself) {{ $du = "{server}"; }}
+    if (uri == myself || is_method("OPTIONS")) {{ $du = "{server}"; }}
     t_relay();
 }}
 """
@@ -75,7 +75,7 @@ request_route {{
 
 @dataclass(frozen=True, slots=True)
 class Kamailio:
-    """A running proxy: calls to its own address go to the server, everything else to its Request-URI."""
+    """A running proxy: calls to its own address, and OPTIONS, go to the server, everything else to its Request-URI."""
 
     port: int
     tls_port: int

@@ -12,6 +12,8 @@ from cordboard.sip.timers import Timer
 if TYPE_CHECKING:
     from cordboard.sip.session import Session
 
+SMALLEST_INTERVAL = 90
+"""RFC 4028 §4: the least that the protocol allows."""
 LARGEST_INTERVAL = 86400
 """A peer cannot make us keep a dead session for more than a day."""
 
@@ -88,8 +90,7 @@ class SessionTimer:
         self.stop()
         if self._session.phase == "closed":
             return
-        # RFC 4028 §4: 90 s is the least that the protocol allows.
-        self.interval = min(max(seconds, 90), LARGEST_INTERVAL)
+        self.interval = min(max(seconds, SMALLEST_INTERVAL), LARGEST_INTERVAL)
         self.ours = ours
         timers = self._session.core.timers
         if ours:
