@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -256,6 +256,32 @@ class SpeechSettings(Section):
     recogniser_processes: Count = _(2, "Helper processes that recognise speech.", ge=1, le=64)
 
 
+class ModelSettings(Section):
+    """The language model: any server that speaks the OpenAI chat completions API."""
+
+    base_url: str | None = _(
+        None,
+        "The server, such as `http://127.0.0.1:8000/v1`; it is reached wherever it is. Empty: the embedded rules.",
+        pattern=r"^https?://[^\s@]+$",
+    )
+    api_key: SecretStr | None = _(None, "Its key, where it wants one.")
+    name: str = _("default", "The model of agents whose `llm` names none, as the server calls it.", min_length=1)
+    retries: Count = _(3, "Tries after a 429, a 5xx or a broken connection, within `timeouts.model`.", le=10)
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = _(None, "Sent along where it is given.")
+
+
+class EgressSettings(Section):
+    """What leaves over HTTP on a user's word: custom actions and webhooks."""
+
+    allow: Networks = _(
+        (), "Private networks that may be reached. A cloud's metadata address must be named alone, as /32 or /128."
+    )
+    max_response: Bytes = _(2**20, "The longest answer that is read.", ge=1024)
+    redirects: Count = _(3, "Redirects that are followed; each is checked like a first request.", le=20)
+    requests_per_second: Count = _(20, "Requests to one host each second, on average; more are refused.", ge=1)
+    requests_at_once: Count = _(200, "Requests at once to all hosts; more are refused.", ge=1)
+
+
 class DatabaseSettings(Section):
     """The store."""
 
@@ -364,6 +390,8 @@ class Settings(BaseSettings):
     sip: SipSettings = Field(default_factory=SipSettings)
     media: MediaSettings = Field(default_factory=MediaSettings)
     speech: SpeechSettings = Field(default_factory=SpeechSettings)
+    model: ModelSettings = Field(default_factory=ModelSettings)
+    egress: EgressSettings = Field(default_factory=EgressSettings)
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
     directory: DirectorySettings = Field(default_factory=DirectorySettings)
