@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,12 @@ QUICK: Mapping[str, dict[str, Any]] = {
     },
 }
 """Settings with which every transaction is over after 3.2 s (64·T1)."""
+
+
+GATEWAYS: list[Mapping[str, Any]] = [
+    {"name": "lab", "host": "127.0.0.1"},
+    {"name": "trunk", "host": "127.0.0.1", "credentials": {"username": "agent", "password": "secret"}},
+]
 
 
 def transfer(name: str, uri: str, **fields: Any) -> dict[str, Any]:
@@ -75,23 +81,25 @@ def agent(name: str, number: str, *actions: Mapping[str, Any], **fields: Any) ->
     } | fields
 
 
-def directory(*agents: Mapping[str, Any]) -> str:
+def directory(*agents: Mapping[str, Any], gateways: Sequence[Mapping[str, Any]] | None = None) -> str:
     """The text of a directory for `house`, whose braces are doubled since it is a format."""
-    gateways = [
-        {"name": "lab", "host": "127.0.0.1"},
-        {"name": "trunk", "host": "127.0.0.1", "credentials": {"username": "agent", "password": "secret"}},
-    ]
-    text: str = yaml.safe_dump({"agents": list(agents), "gateways": gateways}, sort_keys=False, allow_unicode=True)
+    chosen = GATEWAYS if gateways is None else list(gateways)
+    text: str = yaml.safe_dump({"agents": list(agents), "gateways": chosen}, sort_keys=False, allow_unicode=True)
     return text.replace("{", "{{").replace("}", "}}")
 
 
 @asynccontextmanager
-async def stage(folder: Path, *agents: Mapping[str, Any], **changes: Mapping[str, Any]) -> AsyncIterator[House]:
+async def stage(
+    folder: Path,
+    *agents: Mapping[str, Any],
+    gateways: Sequence[Mapping[str, Any]] | None = None,
+    **changes: Mapping[str, Any],
+) -> AsyncIterator[House]:
     """A server with these agents and the `QUICK` settings; ``changes`` is section -> field -> value."""
     merged: dict[str, Any] = {section: dict(fields) for section, fields in QUICK.items()}
     for section, fields in changes.items():
         merged.setdefault(section, {}).update(fields)
-    async with house(folder, directory(*agents), **merged) as h:
+    async with house(folder, directory(*agents, gateways=gateways), **merged) as h:
         yield h
 
 
@@ -134,13 +142,13 @@ class Scene:
         self.number = number
         self.call_id = ""
 
-    async def opened(self) -> str:
-        """Wait for the call's record."""
+    async def opened(self, skip: int = 0) -> str:
+        """Wait for the record of a call to this number; ``skip`` earlier ones are not meant."""
         opened = await self.h.until(
-            lambda: [each for each in self.h.of(CallOpened) if each.to_number == self.number],
+            lambda: [each for each in self.h.of(CallOpened) if each.to_number == self.number][skip:],
             what=f"a call to {self.number}",
         )
-        self.call_id = opened[-1].call_id
+        self.call_id = opened[0].call_id
         return self.call_id
 
     def of(self, kind: type[T]) -> list[T]:
