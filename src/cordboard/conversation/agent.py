@@ -16,11 +16,12 @@ import structlog
 
 from cordboard.calls.call import Call
 from cordboard.calls.leg import LegConfirmed, LegEnded, LegEvent, LegFailed, LegKey, LegMark, LegMediaSeen
-from cordboard.directory.actions import EndCall, LiveTransfer, SendDtmf
+from cordboard.directory.actions import CustomAction, EndCall, LiveTransfer, SendDtmf
 from cordboard.directory.agents import Agent, AttachedAction
 from cordboard.speech.ports import Hearing, Recogniser, SpeechError
 
-from .model import Message, Model, ModelError, TextDelta, Tool, ToolCall
+from .call_actions import CallActions
+from .model import Message, Model, ModelError, StructuredModel, TextDelta, Tool, ToolCall
 from .narrator import Narrator
 from .ports import Transfers
 from .rules import Rules
@@ -34,6 +35,10 @@ STILL_THERE = "Are you still there?"
 NOT_UNDERSTOOD = "I am sorry, I did not understand that."
 MAX_WAITING_INPUTS = 32
 MAX_MESSAGES = 200
+MAX_TOOL_ROUNDS = 5
+"""Actions that the model may run one after the other before the caller is asked again."""
+DONE = "That is done. How else can I help you?"
+NOT_DONE = "I am sorry, that did not work. How else can I help you?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,7 @@ class AgentOnLine:
         recogniser: Recogniser | None,
         transfers: Transfers,
         limits: ConversationLimits,
+        call_actions: CallActions | None = None,
     ) -> None:
         self.call = call
         self.agent = agent
@@ -97,12 +103,15 @@ class AgentOnLine:
         self._recogniser = recogniser
         self._transfers = transfers
         self._limits = limits
+        self._call_actions = call_actions
         self._inputs: asyncio.Queue[Input] = asyncio.Queue(MAX_WAITING_INPUTS)
         self._confirmed = asyncio.Event()
         self._over = asyncio.Event()
         self._marks: dict[int, asyncio.Event] = {}
         self._mark_ids = itertools.count(1)
         self._turns = _Turns()
+        if call_actions is not None:
+            call_actions.messages = self._turns.messages
         self._parked = False
         self._speaking: asyncio.Event | None = None
         self._hearing: Hearing | None = None
@@ -168,9 +177,20 @@ class AgentOnLine:
             await asyncio.gather(talk, over, return_exceptions=True)
             await self._deafen()
 
+    async def before_call(self) -> None:
+        """Run the actions that must end before the first word. May be called before the answer; runs them once."""
+        if self._call_actions is not None:
+            await self._call_actions.before_call()
+
+    async def after_call(self) -> None:
+        """Extract from the conversation and run the actions that follow it. For after the call's end."""
+        if self._call_actions is not None:
+            await self._call_actions.after_call()
+
     async def _talk(self) -> None:
         caller = self.call.caller
         caller.jack.hears(self.call.user_agent.comfort)
+        await self.before_call()
         prefetch = [
             action.initiating_msg
             for action, _ in self._actions
@@ -238,10 +258,16 @@ class AgentOnLine:
         self._turns.add(Message("user", given.text, intent=given.intent))
         await self._turn()
 
-    async def _turn(self) -> None:
+    async def _turn(self, rounds: int = 0) -> None:
         words: list[str] = []
         wanted: ToolCall | None = None
-        tools = [Tool(each.action.name, each.instructions) for each in self._actions]
+        tools = (
+            self._call_actions.tools()
+            if self._call_actions is not None
+            else [Tool(each.action.name, each.instructions) for each in self._actions]
+        )
+        if rounds >= MAX_TOOL_ROUNDS:
+            tools = []
         try:
             async with asyncio.timeout(self._limits.model_turn):
                 async for event in self._model.turn(self._turns.messages, tools):
@@ -254,8 +280,9 @@ class AgentOnLine:
             await self._say(APOLOGY)
             return
         text = "".join(words).strip()
-        if text:
+        if text or (wanted is not None and isinstance(self._model, StructuredModel)):
             self._turns.add(Message("assistant", text, tool_calls=(wanted,) if wanted else ()))
+        if text:
             await self._say(text)
         if wanted is None:
             return
@@ -264,7 +291,7 @@ class AgentOnLine:
             self.call.note("tool.unknown", text=wanted.name)
             await self._say(APOLOGY)
             return
-        await self._run_action(attached, wanted.arguments)
+        await self._run_action(attached, wanted.arguments, wanted.id, rounds)
 
     def _by_key(self, digit: str) -> AttachedAction | None:
         """The action of this key; 0 asks for a person also where no action names it."""
@@ -275,7 +302,13 @@ class AgentOnLine:
             return next((each for each in self._actions if isinstance(each.action, LiveTransfer)), None)
         return None
 
-    async def _run_action(self, attached: AttachedAction, arguments: Mapping[str, object]) -> None:
+    async def _run_action(
+        self,
+        attached: AttachedAction,
+        arguments: Mapping[str, object],
+        tool_call_id: str | None = None,
+        rounds: int = 0,
+    ) -> None:
         action = attached.action
         self.call.note("action", name=action.name, type=action.type)
         match action:
@@ -288,14 +321,37 @@ class AgentOnLine:
                     self.call.caller.send_keys(action.digits)
                 except Exception as error:
                     self.call.note("dtmf.failed", "caller", text=str(error))
+            case CustomAction() if self._call_actions is not None:
+                await self._custom(self._call_actions, attached, action, arguments, tool_call_id, rounds)
             case _:
                 self.call.note("action.unsupported", name=action.name, type=action.type)
                 await self._say("I am sorry, I cannot do that.")
 
+    async def _custom(
+        self,
+        call_actions: CallActions,
+        attached: AttachedAction,
+        action: CustomAction,
+        arguments: Mapping[str, object],
+        tool_call_id: str | None,
+        rounds: int,
+    ) -> None:
+        """Run it under its own words; then the model says what came of it, or we do in its place."""
+        result = await call_actions.during(attached, arguments, self._say)
+        self.call.note("action.ended", name=action.name, status=result.status, error=result.error)
+        told = f"{self.call.variables.render(action.prompt)}\n{result.told()}".strip()
+        self._turns.add(Message("tool", told, tool_call_id=tool_call_id))
+        if isinstance(self._model, StructuredModel):
+            await self._turn(rounds + 1)
+        elif result.ok:
+            await self._say(DONE)
+        elif not action.message_error.strip():
+            await self._say(NOT_DONE)
+
     async def _transfer(self, attached: AttachedAction, action: LiveTransfer, arguments: Mapping[str, object]) -> None:
         self._park()
         report = await self._transfers.run(
-            self.call, self.agent, attached, action, arguments, self._narrator, self._park
+            self.call, self.agent, attached, action, arguments, self._narrator, self._park, self._call_actions
         )
         if not report.returned:
             self._over.set()

@@ -9,6 +9,7 @@ from cordboard.calls.call import Call
 from cordboard.directory.actions import LiveTransfer
 from cordboard.directory.agents import Agent, AttachedAction
 
+from .call_actions import CallActions
 from .narrator import Narrator
 
 
@@ -37,8 +38,12 @@ class Transfers(Protocol):
         arguments: Mapping[str, object],
         narrator: Narrator,
         park: Callable[[], None],
+        context: CallActions | None = None,
     ) -> Report:
-        """Transfer the caller; answers when the caller is back or the call is over."""
+        """Transfer the caller; answers when the caller is back or the call is over.
+
+        ``context`` runs what the transfer waits for, reads headers out of the conversation and summarises it.
+        """
 
 
 class PreparedCall(Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -26,16 +26,17 @@ from cordboard.directory.values import Destination, destination_of
 from cordboard.media import Clip
 from cordboard.sip.address import Address
 from cordboard.sip.uri import Uri, escape_user
-from cordboard.variables import Binding, HeaderRuleError, Place, Source, Value, names
+from cordboard.variables import Binding, HeaderRuleError, Place, Source, Value, check_value, names
 
 from .driver import TransferDriver
 from .effects import CallerId
 from .events import LocalCause, Refused
 from .outcome import Outcome
+from .plan import SUPPORTED, Fallback, Kind, Mode, Option, Plan, PlanError
 from .plan import Destination as PlannedDestination
-from .plan import Fallback, Kind, Mode, Plan
 from .policy import Policy, ReferSuccess, Timeouts
 from .ports import (
+    Context,
     PreparationError,
     Route,
     Speaker,
@@ -43,6 +44,7 @@ from .ports import (
     TransferSink,
     TransferStarted,
 )
+from .state import CallerPhase
 
 log = structlog.get_logger(__name__)
 
@@ -115,12 +117,13 @@ class TransferDesk:
         arguments: Mapping[str, object],
         narrator: Speaker,
         park: Callable[[], None],
+        context: Context | None = None,
     ) -> TransferReport:
         """See `conversation.ports.Transfers`."""
         pending = self._pending.get(call.call_id)
         if pending is not None:
             return await asyncio.shield(pending.report)
-        draft = _Draft(self, call, agent, attached, action, arguments)
+        draft = _Draft(self, call, agent, attached, action, arguments, context)
         policy, routes = draft.policy()
         action_id = str(uuid.uuid4())
         self._sink(
@@ -147,6 +150,13 @@ class TransferDesk:
             park=park,
             sink=self._sink,
         )
+
+        def planned_again(policy: Policy, reached: Sequence[Route]) -> None:
+            if driver.state.caller is CallerPhase.PREPARING:
+                driver.policy = policy
+                routes[:] = reached
+
+        draft.planned_again = planned_again
         self._pending[call.call_id] = driver
         try:
             driver.start()
@@ -183,7 +193,11 @@ class TransferDesk:
 
 
 class _Draft:
-    """One transfer in the making: it resolves the templates once, at the moment of the decision."""
+    """One transfer in the making: it resolves the templates once, at the moment of the decision.
+
+    Where actions must run first, that moment is after they have, under the announcement; the plan is then made again,
+    before anything is dialled.
+    """
 
     def __init__(
         self,
@@ -193,23 +207,34 @@ class _Draft:
         attached: AttachedAction,
         action: LiveTransfer,
         arguments: Mapping[str, object],
+        context: Context | None,
     ) -> None:
         self._desk = desk
         self._call = call
         self._agent = agent
         self._action = action
         self._arguments = arguments
-        bindings = {mapping.variable_name: _binding(mapping) for mapping in attached.attachment.input_variables_mapping}
-        self._inputs: dict[str, Value] = call.variables.bind(bindings, _values(arguments))
+        self._context = context
+        self._bindings = {
+            mapping.variable_name: _binding(mapping) for mapping in attached.attachment.input_variables_mapping
+        }
+        self._inputs: dict[str, Value] = {}
         self._refusals: list[Refused] = []
         self._fault: PreparationError | None = None
         self._headers: tuple[tuple[str, str], ...] = ()
+        self._briefing: asyncio.Task[str] | None = None
+        self._waits = context is not None and bool(action.run_before)
+        """Something must run before the templates can be filled."""
+        self.planned_again: Callable[[Policy, Sequence[Route]], None] = lambda policy, routes: None
 
     def policy(self) -> tuple[Policy, list[Route]]:
         """What the machine follows, and how each of its targets is reached. What is unfit is refused by `prepare`."""
         action, limits = self._action, self._desk.limits
-        destination = self._resolve()
-        self._headers = self._render_headers()
+        destination: Destination | None = None
+        if not self._waits:
+            self._inputs = self._call.variables.bind(self._bindings, _values(self._arguments))
+            destination = self._resolve()
+            self._headers = self._render_headers()
         reached: GatewayRoute | None = None
         if self._fault is None:
             self._check_hours()
@@ -230,12 +255,12 @@ class _Draft:
             ReferSuccess(manners.success) if manners is not None else ReferSuccess.FINAL_NOTIFY,
         )
         plan = Plan(
-            mode=Mode.COLD if action.cold else Mode.WARM_MESSAGE,
+            mode=Mode.COLD if action.cold else Mode.WARM_SUMMARY if self._summarises else Mode.WARM_MESSAGE,
             destinations=(target,),
             retries=action.retries,
             retry_delay=action.retry_delay,
             announcement=self._text(action.initiating_msg),
-            digits=self._text(action.digits),
+            digits="" if self._waits else self._text(action.digits),
             whisper="" if action.cold else action.message_to_transfer_target,
             pause_before=action.pause_before_message,
             pause_after=action.pause_after_message,
@@ -251,7 +276,7 @@ class _Draft:
             stop_recording=action.stop_recording_after_transfer,
             timeouts=limits.timeouts,
         )
-        policy = plan.policy()
+        policy = plan.policy(SUPPORTED | {Option.WARM_SUMMARY})
         return policy, [self._route(reached) for _ in policy.targets]
 
     def parameters(self) -> dict[str, object]:
@@ -267,13 +292,53 @@ class _Draft:
 
     async def prepare(self) -> Sequence[Refused]:
         """See `ports.Preparer`."""
+        if self._waits and self._context is not None:
+            try:
+                # A little less than the machine waits: what is missing then is refused here, not dialled.
+                async with asyncio.timeout(0.9 * self._desk.limits.timeouts.preparation):
+                    await self._context.run_before(self._action.run_before)
+            except TimeoutError:
+                self._call.warn("the actions before the transfer did not end in time")
+            self._waits = False
+            try:
+                self.planned_again(*self.policy())
+            except PlanError as error:
+                raise PreparationError(LocalCause.INVALID_DESTINATION, str(error)) from error
+        if self._fault is not None:
+            raise self._fault
+        await self._extract_headers()
         if self._fault is not None:
             raise self._fault
         return self._refusals
 
     async def brief(self) -> str:
-        """See `ports.Briefer`."""
-        return self._text(self._action.message_to_transfer_target)
+        """See `ports.Briefer`. A summary is written once, however many legs are dialled."""
+        template = self._text(self._action.message_to_transfer_target)
+        if not self._summarises or self._context is None:
+            return template
+        if self._briefing is None:
+            prompt = self._text(self._action.summarization_prompt)
+            self._briefing = self._call.spawn(_awaited(self._context.summary(prompt, template)))
+        return await asyncio.shield(self._briefing)
+
+    @property
+    def _summarises(self) -> bool:
+        return self._context is not None and self._action.transfer_mode == "warm_transfer_with_context"
+
+    async def _extract_headers(self) -> None:
+        """Ask for all at once; until an answer comes, and where none does, the header has its default."""
+        wanted = [header for header in self._action.sip_headers if header.extractor is not None]
+        if self._context is None or not wanted:
+            return
+        asked = [self._context.header(each.name, each.extractor) for each in wanted if each.extractor is not None]
+        values = dict(zip((each.name for each in wanted), await asyncio.gather(*asked), strict=True))
+        try:
+            for name, value in values.items():
+                check_value(name, value)
+        except HeaderRuleError as error:
+            self._fault = PreparationError(LocalCause.HEADER_INVALID, str(error))
+            return
+        self._headers = tuple((name, values.get(name, value)) for name, value in self._headers)
 
     # Resolution -----------------------------------------------------------------------------------------------------
 
@@ -303,6 +368,7 @@ class _Draft:
         rendered: list[tuple[str, str]] = []
         for header in self._action.sip_headers:
             if header.value is None:
+                rendered.append((header.name, header.extractor.default if header.extractor is not None else ""))
                 continue
             try:
                 value = self._call.variables.render_header(header.name, header.value, self._inputs)
@@ -385,6 +451,10 @@ def is_open(hours: HumanAvailability, at: float) -> bool:
         day.weekday == weekday and any(interval.from_ <= clock < interval.to for interval in day.interval)
         for day in hours.schedule
     )
+
+
+async def _awaited(work: Awaitable[str]) -> str:
+    return await work
 
 
 def _binding(mapping: InputMapping) -> Binding:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from cordboard.directory.actions import HeaderExtractor
 from cordboard.sip.address import Address
 from cordboard.sip.config import Credentials
 from cordboard.sip.uri import Uri
@@ -46,6 +47,19 @@ class Preparer(Protocol):
 
     async def prepare(self) -> Sequence[Refused]:
         """The targets found unfit. Raises PreparationError where nothing can be dialled."""
+
+
+class Context(Protocol):
+    """What the conversation knows and a transfer needs. Each answers within a limit of its own and never raises."""
+
+    async def run_before(self, action_ids: Sequence[str]) -> None:
+        """Run these actions; their results are variables of the call afterwards."""
+
+    async def header(self, name: str, extractor: HeaderExtractor) -> str:
+        """The value of a header, read out of the conversation, or its default."""
+
+    async def summary(self, prompt: str, template: str) -> str:
+        """The briefing, written from the conversation, or the template."""
 
 
 class PreparationError(Exception):
