@@ -1,1 +1,1 @@
-"""What the media engine costs, beside the bare forwarder, an asyncio relay and rtpengine: ``python -m benchmarks.media``."""
+"""What the media engine costs, beside a bare forwarder, asyncio and rtpengine: ``python -m benchmarks.media``."""

@@ -72,7 +72,8 @@ class Bench:
     def subject(self, *arguments: str) -> Iterator[tuple[int, str]]:
         command = [sys.executable, "-m", "benchmarks.media.subject", arguments[0], str(self.calls), str(self.ports)]
         process = subprocess.Popen([*command, *arguments[1:]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert process.stdin and process.stdout
+        assert process.stdin
+        assert process.stdout
         try:
             yield process.pid, process.stdout.readline()
         finally:

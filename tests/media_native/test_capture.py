@@ -180,10 +180,10 @@ def examine(scene: Scene, seen: dict[int, Seen]) -> None:
         gap, (left, right) = max((b - a, (a, b)) for a, b in window)
         gaps.append(gap)
         excesses.append(gap - FRAME - jitter_around(seen, scene.sources, left, right))
+    beyond = f"median {statistics.median(excesses) * 1e3:.2f} ms, worst {max(excesses) * 1e3:.2f} ms"
     print(
-        f"\n{scene.name:18} {scene.done} switches, {len(ours.at)} packets: gap median {statistics.median(gaps) * 1e3:.1f} ms,"
-        f" worst {max(gaps) * 1e3:.1f} ms; beyond a frame and the source's jitter: median"
-        f" {statistics.median(excesses) * 1e3:.2f} ms, worst {max(excesses) * 1e3:.2f} ms;"
+        f"\n{scene.name:18} {scene.done} switches, {len(ours.at)} packets:"
+        f" gap median {statistics.median(gaps) * 1e3:.1f} ms, worst {max(gaps) * 1e3:.1f} ms; beyond a frame and the source's jitter: {beyond};"
         f" clock {min(ahead) * 1e3:+.1f} to {max(ahead) * 1e3:+.1f} ms"
     )
     assert max(excesses) <= ALLOWED

@@ -40,11 +40,11 @@ def test_a_thousand_bridged_calls_for_a_minute(open_with: Callable[..., Board], 
         one.hears(two)
         two.hears(one)
         jacks += [one, two]
-    after = memory_kb()
     ports = tmp_path / "ports"
     ports.write_text("".join(f"{one.port} {two.port}\n" for one, two in zip(jacks[::2], jacks[1::2], strict=True)))
     command = [str(load), str(ports), str(CALLS), str(SECONDS), "0"]
     told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    after = memory_kb()
     stats = board.stats()
     lost_by_us = stats.packets_in - stats.packets_out
     print(f"\n{CALLS} calls for {SECONDS} s: {told}; {(after - before) / len(jacks):.1f} kB of memory a leg")

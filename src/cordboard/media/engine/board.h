@@ -89,12 +89,10 @@ struct say {
     struct source source;
     struct jack *owner;
     struct chunk *first, **last;
-    size_t queued;     /* samples at `rate` */
-    int rate;
+    size_t queued; /* samples at `rate` */
+    int rate, written_rate;
+    bool playing, waited, opened;
     struct resampler resampler; /* of what is written */
-    int written_rate;
-    bool playing, waited;
-    bool opened;
 };
 
 struct ear { /* takes what a party said (or was sent), in order; a pause is told as no samples */
@@ -157,6 +155,17 @@ struct jack {
     struct jack *after_closed;
     struct timer timer;
     int64_t next_since, due;
+    /* out: what is pulled by the timer */
+    struct encoder encoder;
+    size_t clip_at;
+    bool clip_over;
+    struct dtmf_sender dtmf_out;
+    char digits[MOST_DIGITS + 1];
+    int digit_ms, gap_ms;
+    int64_t digits_wait;
+    uint32_t dtmf_timestamp;
+    struct say say;
+
     struct address rtcp_remote, told;
 
     /* in: who may be heard */
@@ -172,21 +181,11 @@ struct jack {
     struct dtmf_receiver dtmf_in;
 
     /* out: PCM that waits for a full frame */
-    struct encoder encoder;
     struct resampler incoming; /* to our codec's rate */
     int16_t *gather;
     size_t gathered;
     int64_t gather_at, gather_end, line_at;
     uint32_t line_timestamp;
-    /* out: what is pulled */
-    struct say say;
-    size_t clip_at;
-    bool clip_over;
-    struct dtmf_sender dtmf_out;
-    char digits[MOST_DIGITS + 1];
-    int digit_ms, gap_ms;
-    int64_t digits_wait;
-    uint32_t dtmf_timestamp;
 
     /* a PCM jack's two queues, rings of one second */
     int16_t *spoken, *heard;

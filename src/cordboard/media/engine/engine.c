@@ -169,6 +169,7 @@ static void timers_run(struct worker *w, int64_t now) {
         w->wheel[slot] = NULL, w->busy &= ~(1ull << slot);
         if (due) due->link = &due;
         for (struct timer *t; (t = due);) {
+            for (int line = -9; t->next && line < 5; line++) __builtin_prefetch((const char *)t->next + 64 * line, 1);
             timer_clear(w, t);
             if (t->due_ms > w->wheel_ms) { /* a later turn of the wheel */
                 t->next = later, later = t;

@@ -35,6 +35,8 @@ void ears_hear(struct ear *ears, struct worker *w, const int16_t *pcm, size_t co
 /* --- taps ---------------------------------------------------------------------------------------------------------- */
 
 static void tap_append(struct tap *t, const int16_t *pcm, size_t count) { /* NULL: silence */
+    for (; pcm && !t->count && count >= TAP_SAMPLES; pcm += TAP_SAMPLES, count -= TAP_SAMPLES) /* the usual case: no copy */
+        board_frame(t->worker->board, t->id, pcm);
     while (count) {
         size_t part = TAP_SAMPLES - t->count < count ? TAP_SAMPLES - t->count : count;
         if (pcm) memcpy(t->pcm + t->count, pcm, part * sizeof *pcm), pcm += part;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ZERO_CROSSINGS = 12, MOST_TAPS = RESAMPLE_HISTORY, MOST_PHASES = 1000, MOST_FILTERS = 64, CHUNK = 480 };
+enum { ZERO_CROSSINGS = 12, ZERO_CROSSINGS_UP = 8, MOST_TAPS = RESAMPLE_HISTORY, MOST_PHASES = 1000, MOST_FILTERS = 64, CHUNK = 480 };
 
 struct filter {
     struct filter *next;
@@ -27,7 +27,7 @@ static struct filter *make(int from, int to) {
     while (other) { int rest = divisor % other; divisor = other, other = rest; }
     int up = to / divisor, down = from / divisor;
     double cutoff = to < from ? (double)to / from : 1.0; /* of the input's Nyquist frequency */
-    int half = (int)(ZERO_CROSSINGS / cutoff);
+    int half = to < from ? (int)(ZERO_CROSSINGS / cutoff) : ZERO_CROSSINGS_UP;
     if (half > MOST_TAPS / 2) half = MOST_TAPS / 2;
     if (up > MOST_PHASES || filter_count >= MOST_FILTERS) return NULL;
     struct filter *f = malloc(sizeof *f + (size_t)(up * 2 * half) * sizeof *f->coefficients);
@@ -74,6 +74,13 @@ size_t resample_room(const struct resampler *r, size_t count) {
     return r->filter ? count * (size_t)r->filter->up / (size_t)r->filter->down + 1 : count;
 }
 
+/* Compiled for wider registers too, chosen when the library is loaded. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+#define WIDE __attribute__((target_clones("avx2", "default")))
+#else
+#define WIDE
+#endif
+
 static inline int16_t filtered(const int16_t *x, const int16_t *c, int taps) {
     int32_t sum = 1 << 14;
     for (int tap = 0; tap < taps; tap++) sum += x[tap] * c[tap];
@@ -81,7 +88,7 @@ static inline int16_t filtered(const int16_t *x, const int16_t *c, int taps) {
     return (int16_t)(sum > 32767 ? 32767 : sum < -32768 ? -32768 : sum);
 }
 
-static size_t resample_chunk(struct resampler *r, const int16_t *in, size_t count, int16_t *out) {
+WIDE static size_t resample_chunk(struct resampler *r, const int16_t *in, size_t count, int16_t *out) {
     const struct filter *f = r->filter;
     int16_t line[RESAMPLE_HISTORY + CHUNK];
     int phase = (int)r->phase, up = f->up, whole = f->down / up, part = f->down % up;
@@ -92,8 +99,8 @@ static size_t resample_chunk(struct resampler *r, const int16_t *in, size_t coun
     phase %= up;
     while (x < end) {
         const int16_t *c = f->coefficients + phase * f->taps;
-        /* Telephony's own cases with a number of taps that the compiler knows. */
-        out[made++] = f->taps == 2 * ZERO_CROSSINGS ? filtered(x, c, 2 * ZERO_CROSSINGS) : filtered(x, c, f->taps);
+        /* A number of taps that the compiler knows: to go up is what every tap of a telephone call does. */
+        out[made++] = f->taps == 2 * ZERO_CROSSINGS_UP ? filtered(x, c, 2 * ZERO_CROSSINGS_UP) : filtered(x, c, f->taps);
         x += whole, phase += part;
         if (phase >= up) phase -= up, x++;
     }
