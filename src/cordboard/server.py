@@ -124,7 +124,7 @@ class Server:
         self._recorder = Recorder(self.writer, node_id=limits.node_id)
         self.desk = self._open_desk()
         self.reception = self._open_reception()
-        stack.push_async_callback(self._drain)
+        stack.push_async_callback(self.drain)
 
     async def _warm(self, recogniser: PocketsphinxRecogniser) -> None:
         """Start the recogniser's processes with the agents' grammars, so that the first caller need not wait."""
@@ -236,8 +236,13 @@ class Server:
             action.name, action.type, f"{attached.instructions} {quoted}".strip(), action.description, entries
         )
 
-    async def _drain(self) -> None:
+    def refuse_calls(self) -> None:
+        """From now on new calls get 503, and health says draining."""
         self.user_agent.shell.endpoint.draining = True
+
+    async def drain(self) -> None:
+        """Let running calls end within `timeouts.drain`, then end them. The API serves until then."""
+        self.refuse_calls()
         if not await self.reception.idle(self.settings.timeouts.drain):
             self.desk.shut_down()
         await self.reception.end_calls(self.settings.timeouts.shutdown)
@@ -550,7 +555,9 @@ async def run_server(settings: Settings, directory: Directory, *, demo: bool = F
                 _print(f"Call  sip:{number}@{address}:{sip_port}   ({agent.name})")
         _print("Ctrl-C drains and ends.")
         await stop.wait()
+        server.refuse_calls()
         _print(f"Draining {server.live_calls()} calls ...")
+        await server.drain()
     return 0
 
 
