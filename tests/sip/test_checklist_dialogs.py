@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.sip.support.network import ANSWER, OFFER
+from tests.sip.support.network import ANSWER, OFFER, Network, Party
 from tests.sip.support.scripted import Scripted
 
 from cordboard.sip import events as e
@@ -389,3 +389,38 @@ def test_rfc_6141_a_2xx_with_a_new_contact_moves_the_target_and_a_refusal_does_n
     s.party.settle()
     assert s.last(Request).uri_text == "sip:moved@10.0.0.8:5090"
     s.finish()
+
+
+def test_a_bye_of_the_referrer_that_crosses_ours_after_the_report_ends_once() -> None:
+    """Protects transfers by FreeSWITCH: NOTIFY 200 at once, and its BYE 20 ms later while ours is on its way."""
+    network = Network(delay=(0.05, 0.05))
+    bob = network.party("bob", "10.0.0.2", EndpointConfig(accept_refer=lambda flow: True))
+    alice = network.party("alice", "10.0.0.1")
+
+    def agent(party: Party, event: e.Event) -> None:
+        if isinstance(event, e.ReferNotified) and event.final:
+            party.endpoint.bye(event.session, now=network.now)
+
+    def hang_up(party: Party, session: str) -> None:
+        party.endpoint.hangup(session, now=network.now)
+        party.settle()
+
+    def switch(party: Party, event: e.Event) -> None:
+        if isinstance(event, e.IncomingCall):
+            party.endpoint.answer(event.session, ANSWER, now=network.now)
+        elif isinstance(event, e.ReferRequested):
+            party.endpoint.accept_refer(event.session, now=network.now)
+            party.endpoint.notify_refer(event.session, 200, final=True, now=network.now)
+            network.after(0.02, lambda: hang_up(party, event.session))
+
+    alice.react(agent)
+    bob.react(switch)
+    session = alice.endpoint.invite(bob.uri, from_=alice.me, body=OFFER, now=network.now)
+    network.run(1)
+    alice.endpoint.refer(session, Address(Uri.parse("sip:x@10.0.0.9")), now=network.now)
+    network.run(60)
+    assert alice.sent("BYE")
+    assert bob.sent("BYE")
+    assert len(alice.of(e.Ended)) == len(bob.of(e.Ended)) == 1
+    assert [event.status for event in alice.events if isinstance(event, e.ReferNotified)][-1] == 200
+    network.assert_idle()

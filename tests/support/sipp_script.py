@@ -53,7 +53,7 @@ def request(
     lines = [
         f"{method} {uri} SIP/2.0",
         "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch];rport",
-        'From: "Caller" <sip:caller@[local_ip]:[local_port]>;tag=[pid]c[call_number]',
+        'From: "Caller" <sip:+15550199@[local_ip]:[local_port]>;tag=[pid]c[call_number]',
         f"To: <sip:[service]@[remote_ip]:[remote_port]>{'[peer_tag_param]' if tagged else ''}",
         "Call-ID: [call_id]",
         f"CSeq: {cseq} {method}",
@@ -126,6 +126,15 @@ def notify(cseq: int, sipfrag: str, state: str, *, event: str = "Event: refer") 
         body=sipfrag,
         content_type="message/sipfrag;version=2.0",
     ) + receive(200)
+
+
+def either(pattern: str, matched: str, otherwise: str) -> str:
+    """An INVITE comes: these steps where it matches, those where not. The last steps of a scenario."""
+    return (
+        '  <recv request="INVITE"><action>'
+        f'<ereg regexp="{_escaped(pattern)}" search_in="msg" assign_to="1"/></action></recv>\n'
+        f'  <nop next="1" test="1"/>\n{otherwise}  <nop next="2"/>\n  <label id="1"/>\n{matched}  <label id="2"/>\n'
+    )
 
 
 def script(folder: Path, name: str, *steps: str) -> str:
