@@ -57,7 +57,7 @@ def asterisk_amd(samples: NDArray[np.int16]) -> Opinion:
 
 
 def timing_only(samples: NDArray[np.int16]) -> Opinion:
-    """A person speaks for less than 2.6 s and is then quiet for 0.7 s; loudness against the quietest of the clip so far.
+    """A person speaks for less than 2.6 s and is then quiet for 0.7 s; loudness against the quietest so far.
 
     It looks at no spectrum and never changes its mind.
     """

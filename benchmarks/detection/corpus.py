@@ -1,6 +1,7 @@
 """Makes the corpus: clips of ten classes, split by voice, phrase and tone plan into a tuning and a test half.
 
-Everything comes from the seed. The halves share no voice, no sentence, no tone plan, no style of music and no beep frequency.
+Everything comes from the seed. The halves share no voice, no sentence, no country's tone plan, no style of music and no
+beep frequency.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from cordboard.detection.tone_plans import PLANS, Tone
 from cordboard.speech.music import hold_music
 
 from . import sounds, texts
-from .sounds import RATE, VOICES, Random, Sound, Speech
+from .sounds import RATE, VOICES, Sound, Speech
 
 HALVES = ("tuning", "test")
 COUNTS = {

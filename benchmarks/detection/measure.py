@@ -115,7 +115,7 @@ def fooled_at_3(result: Result) -> bool:
 
 
 def decision_delays(results: Iterable[Result]) -> list[float]:
-    """Seconds from the end of a person's greeting to the verdict; the first one that was not taken back before that end."""
+    """Seconds from the end of a person's greeting to the first verdict that stood then or came later."""
     found = []
     for result in people(results):
         ended = result.clip.greeting_ended or 0.0

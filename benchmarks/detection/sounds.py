@@ -1,3 +1,4 @@
+# ruff: noqa: E501  data and commands
 """Voices, tones, music, noise, codecs and losses, at 8 kHz as float arrays. Seeded: the generator is given."""
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def trimmed(sound: Sound, rate: int) -> Sound:
         return sound
     power = (sound[: count * size].reshape(count, size) ** 2).mean(axis=1)
     loud = np.flatnonzero(power > power.max() * 10**-3.5)
-    return sound[loud[0] * size : (loud[-1] + 1) * size]
+    return np.asarray(sound[loud[0] * size : (loud[-1] + 1) * size])
 
 
 def silence(seconds: float) -> Sound:
@@ -159,9 +160,9 @@ def music(random: Random, style: str, seconds: float) -> Sound:
     root = int(random.integers(45, 57))
     scale = _SCALES[int(random.integers(len(_SCALES)))]
     time = 0.0
-    step = 0
+    step = degree = 0
     while time < seconds:
-        degree = int(random.choice((0, 3, 4, 5))) if step % 4 == 0 else degree  # noqa: F821
+        degree = int(random.choice((0, 3, 4, 5))) if step % 4 == 0 else degree
         chord = [root + scale[(degree + k) % len(scale)] + 12 * ((degree + k) // len(scale)) for k in (0, 2, 4)]
         if step % 4 == 0 and style in ("pad", "organ", "strings", "pop", "march"):
             for note in chord:

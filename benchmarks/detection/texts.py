@@ -1,3 +1,4 @@
+# ruff: noqa: E501  sentences are not broken
 """What people and machines say, by language. Even places belong to the tuning half, odd places to the test half."""
 
 from __future__ import annotations

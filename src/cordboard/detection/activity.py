@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from .spectrum import QUIET, STEP, Row
@@ -14,7 +15,13 @@ ONSET_ROWS = 4
 """Rows in a row that begin an utterance: 80 ms, of which the window adds some 40."""
 HELD_BACK = 2
 """Rows of a possible tone that count as voice at once: fewer than an onset needs."""
-PAUSE = 0.25
+NOISE_MARGIN = 3.0
+NOISE_SPREADS = 2.0
+NOISE_MOST = 9.0
+"""Speech stands this many dB, or standard deviations, over the mean of the noise; at most so much over the floor."""
+REACH = 0.25
+"""Speech stands this share of the way from the floor to the loudest."""
+PAUSE = 0.40
 """Seconds without voice that end an utterance."""
 FLAT_ROWS = 25
 FLAT = 1.5
@@ -31,6 +38,9 @@ class SpeechActivity:
         self._rows = 0
         self._recent: deque[float] = deque(maxlen=4)
         self._loud = QUIET
+        self._noise = QUIET
+        self._noise_swing = 0.0
+        self._noise_rows = 0
         self._voiced_run = 0
         self._lost_run = 0
         self._unsettled = 4
@@ -99,7 +109,7 @@ class SpeechActivity:
         else:
             voiced = not tone and self._above(row.level)
             if not tone and not self._unsettled:
-                self._track(row.level)
+                self._track(row.level, voiced)
         self.voiced = voiced
         if tone:
             self._voiced_run = self._held_back = 0
@@ -116,13 +126,19 @@ class SpeechActivity:
 
     def _above(self, level: float) -> bool:
         floor = self.floor
-        range_ = self._loud - floor
-        gate = max(7.0, 0.5 * range_ if range_ < 30 else 15.0 + 0.3 * (range_ - 30))
+        reach = self._loud - floor
+        # Stationary noise stays near its mean; babble does not, and needs more distance.
+        noise = (
+            self._noise - floor + max(NOISE_MARGIN, NOISE_SPREADS * math.sqrt(self._noise_swing))
+            if self._noise_rows > 8
+            else 8.0
+        )
+        gate = max(5.0, min(noise, NOISE_MOST), REACH * reach)
         if not self.speaking:
-            gate = max(gate, 9.0)
+            gate = max(gate + 1.0, 7.0)
         return level >= max(floor + gate, QUIETEST)
 
-    def _track(self, level: float) -> None:
+    def _track(self, level: float, voiced: bool) -> None:
         self._loud = max(level, self._loud - 0.04)
         if self._rows % _BLOCK == 0:
             self._lowest_before = self._lowest
@@ -131,6 +147,11 @@ class SpeechActivity:
         # A dip shorter than 100 ms (a lost packet that was concealed) is not the floor.
         self._recent.append(level)
         self._lowest = min(self._lowest, max(self._recent))
+        if not voiced and not self.speaking and level < self.floor + 11.0:
+            self._noise_rows = min(self._noise_rows + 1, 100)
+            rise = level - self._noise
+            self._noise += rise / self._noise_rows
+            self._noise_swing += (rise * rise - self._noise_swing) / self._noise_rows
 
     def _hear(self, row: Row, at: float) -> None:
         # The window is 64 ms long: voice is seen about 20 ms early and 20 ms late.
@@ -169,7 +190,7 @@ class SpeechActivity:
 
     def _take_back(self, row: Row) -> None:
         """What sounds is as even as only noise is: it becomes the floor, and was no utterance."""
-        self._lowest = self._lowest_before = row.level
+        self._lowest = self._lowest_before = self._noise = row.level
         self._loud = row.level
         self.speaking = self.voiced = False
         self._voiced_run = 0

@@ -32,18 +32,18 @@ _EARLY = frozenset({Label.RINGBACK, Label.BUSY, Label.SIT})
 class Parameters:
     """Thresholds of the detector: seconds, unless they say otherwise. Set on the tuning half of the corpus."""
 
-    pause: float = 0.66
+    pause: float = 0.69
     """Quiet after a short greeting that makes it a person's."""
-    pause_per_second: float = 0.02
+    pause_per_second: float = 0.01
     """More of it for each second spoken."""
     shortest: float = 0.16
     """Less is a click."""
     short: float = 2.6
     """Speech up to this long may be a person's greeting."""
-    long: float = 3.6
+    long: float = 3.5
     """Speech up to this long may still be, in one breath and with `long_pause` of quiet after it."""
     long_pause: float = 1.2
-    breath: float = 0.32
+    breath: float = 0.42
     """A longer pause than that is between sentences."""
     doubtful: float = 0.16
     """Share of held notes from which `long_pause` of quiet is waited for."""
@@ -214,7 +214,8 @@ class Detector:
             self._tone(tone)
         sounding = self._tones.sounding
         speech = self._speech
-        speech.feed(row, self.seconds, tone=sounding, pending=self._tones.pending)
+        torn = self._label in (Label.RINGBACK, Label.BUSY) and self._tones.resembles(row, now)
+        speech.feed(row, self.seconds, tone=sounding or torn, pending=self._tones.pending)
         if speech.speaking and not sounding and speech.length > 0.3:
             self._last_speech = now
         if self.early:

@@ -27,7 +27,7 @@ QUIET = -96.0
 _BIN = RATE / WINDOW
 _LOW, _HIGH = 16, 221  # bins of 250 and 3437 Hz
 _CLUSTER = 11  # bins (172 Hz) on each side of the strongest that belong to a tone: 480+620 Hz fit in
-_TRACK_FROM = 22  # bins above _LOW (600 Hz) from which partials are followed
+_TRACK_FROM = 10  # bins above _LOW (400 Hz) from which partials are followed
 _TRACK_ROWS = 7  # a partial of a held note is still there after this many rows
 
 
@@ -114,7 +114,7 @@ class Spectrum:
         peaks = self._peaks[-ROWS:]
         peaks[:, 0] = peaks[:, -1] = False
         np.greater(high[:, 1:-1], high[:, :-2], out=peaks[:, 1:-1])
-        peaks[:, 1:-1] &= (high[:, 1:-1] > high[:, 2:]) & (high[:, 1:-1] > 0.002 * peak[:, None])
+        peaks[:, 1:-1] &= (high[:, 1:-1] > high[:, 2:]) & (high[:, 1:-1] > 0.006 * peak[:, None])
         before = self._peaks[:ROWS]
         between = self._peaks[_TRACK_ROWS // 2 : _TRACK_ROWS // 2 + ROWS]
         weight = np.sqrt(high) * peaks

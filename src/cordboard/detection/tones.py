@@ -173,6 +173,17 @@ class ToneEar:
         """A tone is there now."""
         return self._run is not None and self._run.begun
 
+    def resembles(self, row: Row, at: float) -> bool:
+        """A piece of the tone that was there before: lost packets tear tones up."""
+        last = self._ended
+        return (
+            last is not None
+            and at - self._ended_at < LONGEST_GAP
+            and row.share > 0.7
+            and abs(row.centre - last.centre) < 15.0
+            and abs(row.spread - last.spread) < 25.0
+        )
+
     def notes(self, at: float) -> int:
         """Different notes that ended within the last 2.5 s: more than a few are a melody."""
         if not self._notes:
@@ -318,6 +329,8 @@ class ToneEar:
 
     def _cadence(self, at: float, pattern: list[float], run: Run) -> Iterator[Heard]:
         possible = [tone for tone in run.possible if follows(tone, pattern, self._truncated)]
+        if run.ripple > 8.0 and not any(tone.modulation for tone in possible):
+            return  # struck strings fade; exchanges do not
         if not possible:
             if len(pattern) >= 4:
                 yield from self._unlisted(at, pattern, run)
@@ -344,7 +357,7 @@ class ToneEar:
         """A regular cadence that no plan lists."""
         on, off, again = pattern[-4:-1] if len(pattern) % 2 == 0 else pattern[-3:]
         inside = PROGRESS[0] - 30 < run.centre < PROGRESS[1] + 30
-        if not inside or len(pattern) < 6 or off < 0.12 or abs(on - again) > 0.15 * on + 0.04:
+        if not inside or not run.pure or len(pattern) < 6 or off < 0.12 or abs(on - again) > 0.15 * on + 0.04:
             return
         text = f"{run.centre:.0f} Hz, {on:.2f} s on, {off:.2f} s off"
         if on <= 0.8 and off <= 0.8:
