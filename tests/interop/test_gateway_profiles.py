@@ -153,7 +153,7 @@ CASES = (
         "asterisk",
         ("transfer-failed-connection-error", "destination_unavailable"),
         END,
-        refused(302, "Moved Temporarily").replace("<sip:person@[local_ip]:[local_port]>", "<sip:100@elsewhere.invalid>"),
+        refused(302, "Moved Temporarily").replace("sip:person@[local_ip]:[local_port]", "sip:100@elsewhere.invalid"),
     ),
     # FreePBX ----------------------------------------------------------------------------------------------------------
     Case(
