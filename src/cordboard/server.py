@@ -19,12 +19,14 @@ from prometheus_client import CollectorRegistry
 
 from cordboard import __version__
 from cordboard.api.app import create_app
-from cordboard.api.metrics import RecordCollector
+from cordboard.api.metrics import RecordCollector, SignallingCollector
 from cordboard.api.ports import ApiSettings, Scope
 from cordboard.calls.admission import AccessControl
 from cordboard.calls.call import Call
 from cordboard.calls.hold import HoldMusic
+from cordboard.calls.registrations import Registrations
 from cordboard.calls.routing import Router
+from cordboard.calls.signalling import endpoint_config, is_internal, keep_certificates, stream_limits, tls_contexts
 from cordboard.calls.user_agent import UserAgent
 from cordboard.conversation.agent import AgentOnLine, ConversationLimits
 from cordboard.conversation.narrator import Narrator
@@ -45,7 +47,6 @@ from cordboard.records.writer import RecordWriter
 from cordboard.sdp import codec_named
 from cordboard.settings import LogSettings, Settings
 from cordboard.sip.address import Address
-from cordboard.sip.config import Admission, EndpointConfig, TimerSettings
 from cordboard.sip.flow import Flow
 from cordboard.sip.uri import Uri
 from cordboard.speech.music import hold_music, ringback
@@ -55,11 +56,11 @@ from cordboard.speech.voices import open_voice
 from cordboard.transfer.desk import DeskLimits, TransferDesk
 from cordboard.transfer.policy import Timeouts
 from cordboard.web.pages import install as install_pages
-from cordboard.wire import ListenerError, source_address
+from cordboard.wire import DnsResolver, ListenerError, TlsError, source_address
 
 log = structlog.get_logger(__name__)
 
-SERVED_TRANSPORTS = ("udp",)
+SERVED_TRANSPORTS = ("udp", "tcp", "tls")
 MUSIC_RATE = 16000
 DEMO_FOLDER = Path("var/demo")
 
@@ -85,6 +86,8 @@ class Server:
         self._sinks = sinks
         self._voice = voice
         self._stack = AsyncExitStack()
+        self.access = AccessControl(settings.sip, lambda: self.directory)
+        self.router = Router(lambda: self.directory, own_host=self._own_host)
 
     async def __aenter__(self) -> Server:
         try:
@@ -111,8 +114,9 @@ class Server:
         stack.callback(self.board.close)
         log.info("media_engine", engine=self.board.engine, notices=list(self.board.notices))
         self.user_agent = await stack.enter_async_context(
-            user_agent(settings, self.board, settings.sip.listen, self.report, self._access_control())
+            user_agent(settings, self.board, settings.sip.listen, self.report, self.access)
         )
+        await self._open_signalling()
         self.voice = self._voice or _open_voice(settings)
         stack.push_async_callback(self.voice.close)
         self.fallback_voice = self._voice or open_voice("espeak", timeout=settings.timeouts.speech)
@@ -145,13 +149,36 @@ class Server:
         for sink in self._sinks:
             sink(report)
 
-    def _access_control(self) -> Callable[[Flow], Admission]:
-        return AccessControl(self.settings.sip, lambda: self.directory)
+    async def _open_signalling(self) -> None:
+        """What goes on beside calls: names of sources, certificates, registrations, the gates of the dial policy."""
+        agent, timeouts = self.user_agent, self.settings.timeouts
+        agent.redirect = self.router.redirected
+        agent.longest_call = self.router.longest_call
+        agent.may_call = self.access.may_call
+        agent.trusts = self.access.trusts
+        resolver = DnsResolver(time_limit=timeouts.dns)
+        self._spawn(self.access.keep_names(resolver.resolve, timeouts.source_names))
+        if agent.shell.tls is not None:
+            self._spawn(keep_certificates(agent.shell.tls, timeouts.tls_check))
+        self.registrations = Registrations(agent.shell, lambda: self.directory, timeouts)
+        agent.on_registration = self.registrations.heard
+        self.registrations.follow()
+        self._stack.callback(self.registrations.end)
+
+    def reload_certificates(self) -> None:
+        """Read the TLS files again now (SIGHUP)."""
+        if self.user_agent.shell.tls is not None:
+            self.user_agent.shell.tls.reload()
+
+    def _own_host(self, host: str) -> bool:
+        """Whether a SIP URI with this host leads back to us."""
+        own = {address[0] for _, address in self.user_agent.shell.addresses}
+        return host in own or host == self.settings.sip.external_address
 
     def _open_desk(self) -> TransferDesk:
         timeouts = self.settings.timeouts
         return TransferDesk(
-            Router(lambda: self.directory),
+            self.router,
             lambda: self.directory,
             identity_host=self.settings.sip.external_address or _reachable(self.user_agent),
             hold=HoldMusic(
@@ -163,6 +190,7 @@ class Server:
             sink=self.report,
             limits=DeskLimits(
                 ring=timeouts.ring,
+                human_detection=timeouts.human_detection,
                 timeouts=Timeouts(
                     preparation=timeouts.preparing,
                     announcement=timeouts.announcement,
@@ -269,6 +297,7 @@ class Server:
         loopback = host in ("127.0.0.1", "::1", "localhost")
         metrics = CollectorRegistry()
         metrics.register(RecordCollector(self.writer.counts))
+        metrics.register(SignallingCollector(self.user_agent.shell.endpoint.counts, lambda: self.registrations.states))
         app = create_app(
             self.store,
             self.keys,
@@ -327,41 +356,27 @@ async def user_agent(
     board: Board,
     listen: tuple[str, ...],
     sink: Callable[[Report], None],
-    admit: Callable[[Flow], Admission],
-    *,
-    accept_refer: bool = False,
+    access: AccessControl | None,
 ) -> AsyncIterator[UserAgent]:
-    """Signalling on these listeners, with the media of this board."""
+    """Signalling on these listeners, with the media of this board. ``access`` None: somebody of the lab."""
     sip, timeouts = settings.sip, settings.timeouts
-    config = EndpointConfig(
-        user_agent=sip.user_agent,
-        contact_user=sip.contact_user,
-        external_address=sip.external_address,
-        admit=admit,
-        accept_refer=lambda flow: accept_refer,
-        timers=TimerSettings(sip.t1, sip.t2, sip.t4),
-        ring_timeout=timeouts.ring + 60,
-        answer_timeout=timeouts.offer_answer,
-        refer_timeout=timeouts.refer_report + 30,
-        session_expires=int(sip.session_expires),
-        minimum_session_expires=int(sip.minimum_session_expires),
-        retry_after=int(sip.retry_after),
-        maximum_sessions=sip.max_calls * 4,
-        maximum_transactions=sip.max_transactions,
-        maximum_message=sip.max_message,
-        dead_target_time=timeouts.dead_target,
-        resolution_timeout=timeouts.dns,
-        stream_over=sip.stream_over,
-    )
+    try:
+        tls = tls_contexts(sip) if access is not None else None
+    except TlsError as error:
+        raise ListenerError(f"TLS: {error}") from error
     agent = UserAgent(
-        config,
+        endpoint_config(sip, timeouts, access),
         listen,
         board,
-        media_address=settings.media.external_address or _media_address(settings),
+        media_address=_media_address(settings),
         codecs=[codec_named(name) for name in settings.media.codecs],
         sink=sink,
         reap_after=timeouts.leg_close,
+        tls=tls,
+        limits=stream_limits(sip, timeouts),
+        reached_by=media_reached_by(settings),
     )
+    agent.max_hops = sip.max_hops
     await agent.start()
     try:
         yield agent
@@ -395,6 +410,21 @@ def _open_recogniser(settings: Settings) -> PocketsphinxRecogniser | None:
 def _media_address(settings: Settings) -> str:
     address = settings.media.address
     return source_address("192.0.2.1") if address in ("0.0.0.0", "::") else address
+
+
+def media_reached_by(settings: Settings) -> Callable[[Flow], str]:
+    """The media address that the peer on a flow reaches, written into its session descriptions."""
+    media = settings.media
+
+    def reached_by(flow: Flow) -> str:
+        remote = flow.remote[0]
+        if media.external_address is not None and not is_internal(remote):
+            return media.external_address
+        if media.address not in ("0.0.0.0", "::"):
+            return media.address
+        return flow.local[0] if flow.local[0] not in ("0.0.0.0", "::") else source_address(remote)
+
+    return reached_by
 
 
 def _reachable(agent: UserAgent) -> str:
@@ -443,10 +473,6 @@ def configure_log(settings: LogSettings) -> None:
 # The lab --------------------------------------------------------------------------------------------------------------
 
 
-def _everybody(flow: Flow) -> Admission:
-    return "allow"
-
-
 @asynccontextmanager
 async def person(
     settings: Settings,
@@ -461,9 +487,7 @@ async def person(
     async with AsyncExitStack() as stack:
         board = open_media(settings)
         stack.callback(board.close)
-        agent = await stack.enter_async_context(
-            user_agent(settings, board, (listen,), lambda report: None, _everybody, accept_refer=True)
-        )
+        agent = await stack.enter_async_context(user_agent(settings, board, (listen,), lambda report: None, None))
         narrator = Narrator(voice, None, language="en-US", limit=settings.timeouts.speech_sentence)
         somebody = Person(agent, behaviour, speaker=narrator, recordings=recordings, tell=tell)
         stack.push_async_callback(somebody.close)
@@ -534,6 +558,8 @@ async def run_server(settings: Settings, directory: Directory, *, demo: bool = F
         except ListenerError as error:
             print(f"cordboard: {error}", file=sys.stderr)
             return 1
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, server.reload_certificates)
+        stack.callback(asyncio.get_running_loop().remove_signal_handler, signal.SIGHUP)
         if server.interrupted:
             _print(f"{server.interrupted} calls of the last run were cut off; their records say so")
         if human is not None:

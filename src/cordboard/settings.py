@@ -137,6 +137,22 @@ def _network(text: str) -> str:
     return str(ipaddress.ip_network(text, strict=False))
 
 
+def _source(text: str) -> str:
+    try:
+        return _network(text)
+    except ValueError:
+        if not re.fullmatch(r"(?=.{1,253}$)([A-Za-z0-9_-]{1,63}\.)+[A-Za-z][A-Za-z0-9-]{0,62}", text):
+            raise ValueError("a source is an IP address, a CIDR block or a DNS name with a dot") from None
+        return text.lower()
+
+
+def _listener_source(text: str) -> str:
+    listener, equals, source = text.partition("=")
+    if not equals:
+        raise ValueError("written transport://address:port=source, such as udp://0.0.0.0:5060=10.0.0.0/8")
+    return f"{_listener(listener)}={_source(source.strip())}"
+
+
 def _ports(text: str) -> str:
     match = re.fullmatch(r"(\d{1,5})-(\d{1,5})", text)
     if match is None or not 1024 <= int(match[1]) < int(match[2]) <= 65535:
@@ -157,6 +173,14 @@ Bytes = Annotated[int, Field(ge=0, le=2**40), Unit("bytes")]
 List = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Listeners = Annotated[
     tuple[Annotated[str, AfterValidator(_listener)], ...], BeforeValidator(_split), Unit("transport://address:port")
+]
+Sources = Annotated[
+    tuple[Annotated[str, AfterValidator(_source)], ...], BeforeValidator(_split), Unit("CIDR or DNS name")
+]
+ListenerSources = Annotated[
+    tuple[Annotated[str, AfterValidator(_listener_source)], ...],
+    BeforeValidator(_split),
+    Unit("transport://address:port=CIDR or DNS name"),
 ]
 Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], BeforeValidator(_split), Unit("CIDR")]
 PortRange = Annotated[str, AfterValidator(_ports), Unit("low-high")]
@@ -188,13 +212,46 @@ class SipSettings(Section):
     external_address: str | None = _(
         None, "The address that peers outside reach us by, where it is not the listener's own."
     )
-    allow: Networks = _(
+    allow: Sources = _(
         ("127.0.0.0/8", "::1/128"), "Sources that may send us requests, besides the addresses of the gateways."
+    )
+    listener_allow: ListenerSources = _(
+        (),
+        "Sources of single listeners, such as `udp://0.0.0.0:5060=10.0.0.0/8`; a listener named here takes requests "
+        "from these alone.",
     )
     unknown_source: Annotated[Literal["auto", "drop", "403"], BeforeValidator(_word)] = _(
         "auto",
         "What any other source gets: silence, or a stateless 403. `auto`: 403 on loopback, silence elsewhere.",
     )
+    trusted_proxies: Networks = _((), "Edge proxies of ours: what they say in `source_header` is a request's source.")
+    source_header: str = _(
+        "X-Source-Address",
+        "The header with the original address; taken away from requests of everybody else.",
+        pattern=r"^[A-Za-z][A-Za-z0-9-]*$",
+    )
+    packets_per_second: Count = _(5000, "Packets of one source each second; those beyond it are dropped unread.", ge=10)
+    refusals_per_second: Count = _(10, "Requests of one unknown source each second that a 403 answers; then silence.")
+    realm: str = _("cordboard", "The realm of our digest challenges.", pattern=r"^[\x20-\x21\x23-\x5b\x5d-\x7e]+$")
+    registrar: bool = _(False, "Take REGISTER from test phones; bindings are kept in memory only.")
+    tls_certificate: Path | None = _(None, "Our certificate with its chain, PEM; read again when it changes.")
+    tls_key: Path | None = _(
+        None, "The certificate's key, PEM without a passphrase. Empty: it is in the certificate file."
+    )
+    tls_ca: Path | None = _(
+        None, "Authorities that peers' certificates must come from, PEM. Empty: those of the system."
+    )
+    tls_client_certificate: Path | None = _(None, "The certificate that we show as a client. Empty: `tls_certificate`.")
+    tls_client_key: Path | None = _(None, "Its key.")
+    tls_peers: Literal["none", "optional", "required"] = _(
+        "none", "Whether peers that connect must show a certificate of `tls_ca`: mutual TLS."
+    )
+    max_connections: Count = _(2000, "TCP and TLS connections at once, ours and those of peers.", ge=1)
+    max_connections_per_source: Count = _(100, "TCP and TLS connections that one source may have open.", ge=1)
+    max_redirects: Count = _(
+        5, "Contacts of 3xx answers that one call may be led to; each passes the dial policy.", le=20
+    )
+    max_hops: Count = _(8, "Diversions that a call may have behind it to be transferred on; it is a loop then.", ge=1)
     user_agent: str = _("Cordboard", "The User-Agent and Server header.", max_length=64, pattern=r"^[\x20-\x7e]*$")
     contact_user: str = _("cordboard", "The user part of our Contact.", pattern=r"^[A-Za-z0-9._-]+$")
     max_calls: Count = _(500, "Calls at once, each with all its legs; one more INVITE gets 503 with Retry-After.")
@@ -203,7 +260,11 @@ class SipSettings(Section):
     max_transactions: Count = _(40000, "Transactions at once; a request beyond it gets 503.", ge=100)
     max_message: Bytes = _(65535, "The longest SIP message that is read.", ge=1500)
     retry_after: Seconds = _(10, "Retry-After of our 503, while draining or full.")
-    stream_over: Bytes = _(1300, "Requests longer than this leave by TCP where the gateway has it (RFC 3261 §18.1.1).")
+    stream_over: Bytes = _(
+        1300,
+        "Requests longer than this leave by TCP, where we listen on it and the peer takes it, else by UDP "
+        "(RFC 3261 §18.1.1). 0: never.",
+    )
     t1: Seconds = _(0.5, "T1, the estimate of the round trip (RFC 3261 §17.1.1.1).", gt=0)
     t2: Seconds = _(4, "T2, the longest interval between retransmissions.", gt=0)
     t4: Seconds = _(5, "T4, how long a message may stay in the network.", gt=0)
@@ -354,6 +415,20 @@ class TimeoutSettings(Section):
     media_silence: Seconds = _(
         60, "A leg from which no media comes, and that is not on hold; then it is noted as silent.", gt=0
     )
+    connect: Seconds = _(4, "Opening a TCP or TLS connection; then the next target, or UDP.", gt=0)
+    tls_handshake: Seconds = _(10, "The handshake of a peer that connects; then it is cut off.", gt=0)
+    stream_message: Seconds = _(
+        30, "A TCP or TLS peer's first message, and the end of each message that it begins; then it is cut off.", gt=0
+    )
+    stream_idle: Seconds = _(600, "Silence on a connection that nothing uses; then it is closed.", gt=0)
+    keep_alive: Seconds = _(95, "Silence on a connection of ours; then a ping is sent (RFC 5626 §4.4.1). 0: never.")
+    pong: Seconds = _(10, "The answer to a ping; then the connection is given up (RFC 5626 §4.4.1).", gt=0)
+    nonce: Seconds = _(300, "How long a digest nonce of ours is good.", gt=0)
+    registration: Seconds = _(3600, "The time that we register for at a gateway; refreshed before its end.", ge=60)
+    registration_retry: Seconds = _(30, "The next try after a failed registration; doubled each time.", gt=0)
+    registration_retry_most: Seconds = _(1800, "The longest pause between two tries (RFC 5626 §4.5).", gt=0)
+    source_names: Seconds = _(60, "How often DNS names in lists of sources are looked up again.", ge=1)
+    tls_check: Seconds = _(10, "How often certificate files are looked at for changes; SIGHUP does so at once.", gt=0)
     longest_call: Seconds = _(14400, "The longest call; then it is ended.", gt=0)
     longest_agent_phase: Seconds = _(3600, "The longest time with the agent; then the agent says goodbye.", gt=0)
     greeting: Seconds = _(5, "The caller's first words where the agent waits for them; then the agent greets.", gt=0)

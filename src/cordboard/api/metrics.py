@@ -28,6 +28,26 @@ class RecordCollector(Collector):
                 yield CounterMetricFamily(full, f"Record writer: {name} since the start", value=value)
 
 
+class SignallingCollector(Collector):
+    """The tables of the signalling core, ``cordboard_sip_table_size``, and where we are registered."""
+
+    def __init__(self, counts: Callable[[], Mapping[str, int]], registrations: Callable[[], Mapping[str, str]]) -> None:
+        self._counts = counts
+        self._registrations = registrations
+
+    def collect(self) -> Iterable[Metric]:
+        tables = GaugeMetricFamily("cordboard_sip_table_size", "Entries of a signalling table", labels=["table"])
+        for name, value in sorted(self._counts().items()):
+            tables.add_metric([name], value)
+        yield tables
+        registered = GaugeMetricFamily(
+            "cordboard_sip_registered", "1 while registered at the gateway, else 0", labels=["gateway"]
+        )
+        for gateway, state in sorted(self._registrations().items()):
+            registered.add_metric([gateway], 1 if state == "registered" else 0)
+        yield registered
+
+
 class RequestMetrics:
     """ASGI middleware: counts and times requests by route, never by path (paths hold ids, and strangers choose
     them)."""

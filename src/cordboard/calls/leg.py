@@ -7,7 +7,7 @@ re-INVITEs, and knows nothing of agents or transfers. Who wants its facts subscr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,11 +19,15 @@ from cordboard.sip.address import Address
 from cordboard.sip.endpoint import Endpoint
 from cordboard.sip.fields import Reason
 from cordboard.sip.message import Request
+from cordboard.sip.uri import escape_header
 
 if TYPE_CHECKING:
     from cordboard.calls.user_agent import UserAgent
     from cordboard.media import Event as BoardEvent
     from cordboard.media import Jack, Recording
+
+NORMAL_CLEARING = Reason("Q.850", 16, "Normal call clearing")
+"""What a BYE of ours says where nobody says more (RFC 3326 §2, RFC 6432)."""
 
 HeaderList = Iterable[tuple[str, str]]
 LegState = Literal["new", "dialing", "early", "answered", "over"]
@@ -201,6 +205,16 @@ class Leg:
         self.state = "answered"
         self._run(lambda core, now: core.answer(self.session, body, headers, now=now))
 
+    def adopt(self, call: sip.IncomingCall) -> None:
+        """Go on with another party's session (RFC 3891): same jack, new media. Raises MediaNegotiationError."""
+        if call.offer is None:
+            self.media.new_offer()
+        else:
+            self.media.take_offer(call.offer)
+            self.media.apply(self.jack, call.flow.remote[0])
+        self.session = call.session
+        self.request = call.request
+
     def reject(self, status: int, reason: str = "", headers: HeaderList = ()) -> None:
         """Refuse an inbound leg."""
         self._run(lambda core, now: core.reject(self.session, status, reason, headers, now=now))
@@ -212,11 +226,34 @@ class Leg:
         extra = [*headers]
         if reason is not None:
             extra.append(("Reason", str(reason)))
+        if self.state == "answered" and not any("Q.850" in value for name, value in extra if name == "Reason"):
+            extra.append(("Reason", str(NORMAL_CLEARING)))
         self._run(lambda core, now: core.hangup(self.session, extra, now=now))
 
-    def refer(self, refer_to: Address, referred_by: Address | None = None, headers: HeaderList = ()) -> None:
-        """REFER within this leg's dialog (RFC 3515)."""
-        self._run(lambda core, now: core.refer(self.session, refer_to, referred_by, headers, now=now))
+    def refer(
+        self,
+        refer_to: Address,
+        referred_by: Address | None = None,
+        headers: HeaderList = (),
+        *,
+        replaces: Leg | None = None,
+        subscription: bool = True,
+    ) -> None:
+        """REFER within this leg's dialog (RFC 3515).
+
+        ``replaces`` is the leg whose place the peer shall take: an attended transfer (RFC 3891, RFC 5589 §7.1). Without
+        ``subscription`` the peer is asked to report nothing (RFC 4488).
+        """
+
+        def command(core: Endpoint, now: float) -> None:
+            target = refer_to
+            taken = core.replaces(replaces.session) if replaces is not None else None
+            if taken is not None:
+                header = ("Replaces", escape_header(str(taken)))
+                target = replace(refer_to, uri=replace(refer_to.uri, headers=(*refer_to.uri.headers, header)))
+            core.refer(self.session, target, referred_by, headers, subscription=subscription, now=now)
+
+        self._run(command)
 
     def accept_refer(self) -> None:
         """202 to the peer's REFER, and a NOTIFY with 100."""
@@ -327,8 +364,13 @@ class Leg:
         except MediaNegotiationError as error:
             return str(error)
         if changed or final:
-            self.media.apply(self.jack)
+            self.media.apply(self.jack, self._peer())
         return ""
+
+    def _peer(self) -> str:
+        """Where the signalling of the far end is; empty where that is not known yet."""
+        flow = self.user_agent.shell.endpoint.flow_of(self.session)
+        return flow.remote[0] if flow is not None else ""
 
     def _answer_offer(self, body: bytes) -> None:
         try:
@@ -338,7 +380,7 @@ class Leg:
             self._run(lambda core, now: core.reject_offer(self.session, status, now=now))
             return
         if body:
-            self.media.apply(self.jack)
+            self.media.apply(self.jack, self._peer())
         self._run(lambda core, now: core.answer_offer(self.session, answer, now=now))
         if self.media.held != self.held:
             self.held = self.media.held

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cordboard.calls.errors import MediaNegotiationError
 from cordboard.media import MediaError
 from cordboard.sdp import Codec, LocalMedia, Negotiated, SdpError, SessionDescription, accept, answer, offer
+from cordboard.sip.transport import address_class
 
 if TYPE_CHECKING:
     from cordboard.media import Jack
@@ -52,6 +53,13 @@ class MediaSession:
         """What we said last, offer or answer."""
         return b"" if self._sent is None else str(self._sent).encode()
 
+    def readdress(self, address: str) -> bytes:
+        """Our first offer again, with the address that the peer reaches us by. Nothing has been agreed on yet."""
+        if address != self._local.address:
+            self._local = replace(self._local, address=address)
+            self._offered = self._sent = offer(self._local, None)
+        return self.local_description
+
     def new_offer(self, port: int | None = None) -> bytes:
         """Our offer; ``port`` is the jack's where this is the first description."""
         if port is not None:
@@ -85,16 +93,24 @@ class MediaSession:
         self.negotiated = negotiated
         return changed
 
-    def apply(self, jack: Jack) -> None:
-        """Tell the jack what was agreed. Raises MediaNegotiationError (488) where the engine cannot do it."""
+    def apply(self, jack: Jack, peer: str = "") -> None:
+        """Tell the jack what was agreed. Raises MediaNegotiationError (488) where the engine cannot do it.
+
+        ``peer`` is where the signalling is: an address that only the peer's own network reaches is not sent to from
+        outside of it. Its packets come from where the signalling is, or the jack finds out (symmetric RTP, RFC 4961).
+        """
         agreed = self.negotiated
         if agreed is None:
             return
+        remote = agreed.remote
+        reach = address_class(remote[0])
+        if peer and reach in ("loopback", "link", "private") and reach != address_class(peer) and not agreed.held:
+            remote = (peer, remote[1])
         try:
             jack.negotiated(
                 receive=agreed.receive,
                 send=agreed.send,
-                remote=agreed.remote,
+                remote=remote,
                 ptime=agreed.ptime,
                 direction=agreed.direction,
                 dtmf=agreed.dtmf,

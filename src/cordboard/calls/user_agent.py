@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from cordboard.calls.errors import MediaNegotiationError
-from cordboard.calls.events import CallEventSink, SipSeen
+from cordboard.calls.errors import DialRefusedError, MediaNegotiationError
+from cordboard.calls.events import CallEventSink, Noted, SipSeen
+from cordboard.calls.identity import identity_of
 from cordboard.calls.leg import HeaderList, Leg, LegEvent
 from cordboard.calls.media_session import MediaSession
 from cordboard.calls.reaper import LegReaper
@@ -24,8 +25,11 @@ from cordboard.sip import events as sip
 from cordboard.sip.address import Address
 from cordboard.sip.config import Credentials, EndpointConfig
 from cordboard.sip.endpoint import Endpoint
+from cordboard.sip.fields import Reason
+from cordboard.sip.flow import Flow
+from cordboard.sip.redirection import Gate
 from cordboard.sip.uri import Uri
-from cordboard.wire import RandomIdentifiers, SipShell
+from cordboard.wire import RandomIdentifiers, SipShell, StreamLimits, TlsContexts
 
 if TYPE_CHECKING:
     from cordboard.media import Board, Jack
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+RegistrationEvent = sip.RegistrationKept | sip.RegistrationFailed | sip.RegistrationEnded
 FrameListener = Callable[[memoryview], None]
 """Receives 320 samples (20 ms at 16 kHz, native int16) of one leg."""
 
@@ -53,9 +58,13 @@ class UserAgent:
         codecs: Sequence[Codec],
         sink: CallEventSink,
         reap_after: float,
+        tls: TlsContexts | None = None,
+        limits: StreamLimits | None = None,
+        reached_by: Callable[[Flow], str] | None = None,
     ) -> None:
+        """``reached_by`` gives the media address for a peer on a flow, where it is not ``media_address`` for all."""
         identifiers = RandomIdentifiers()
-        self.shell = SipShell(Endpoint(config, identifiers), listeners, self._from_core)
+        self.shell = SipShell(Endpoint(config, identifiers), listeners, self._from_core, tls=tls, limits=limits)
         self.board = board
         self.media_address = media_address
         self.codecs = tuple(codecs)
@@ -65,6 +74,17 @@ class UserAgent:
         time-out of a peer takes it for dead."""
         self.reaper = LegReaper(reap_after)
         self.on_incoming: Callable[[sip.IncomingCall], None] | None = None
+        self.on_registration: Callable[[RegistrationEvent], None] | None = None
+        self.redirect: Gate | None = None
+        """Judges the Contacts of 3xx answers; None: no 3xx is followed."""
+        self.longest_call: Callable[[str], float | None] = lambda host: None
+        """The longest call through the gateway at a host, in seconds."""
+        self.max_hops = 8
+        self.may_call: Callable[[str, str], bool] = lambda number, source: True
+        """Whether a number of ours takes calls from an address."""
+        self.trusts: Callable[[str], bool] = lambda source: False
+        """Whether identities that an address asserts are believed (RFC 3325 §4)."""
+        self._reached_by = reached_by or (lambda flow: media_address)
         self._new_session = identifiers.tag
         self._session_ids = itertools.count(1)
         self._legs: dict[str, Leg] = {}
@@ -94,7 +114,7 @@ class UserAgent:
 
     def receive(self, call: sip.IncomingCall, *, call_id: str, name: str) -> Leg:
         """The leg of an INVITE, with media agreed on but nothing answered. Raises MediaNegotiationError (488)."""
-        media = MediaSession(self.media_address, self.codecs, session_id=next(self._session_ids))
+        media = MediaSession(self._reached_by(call.flow), self.codecs, session_id=next(self._session_ids))
         jack = self.board.jack()
         try:
             if call.offer is None:
@@ -107,8 +127,25 @@ class UserAgent:
         leg = Leg(self, call_id=call_id, name=name, session=call.session, jack=jack, media=media, request=call.request)
         self._enter(leg)
         if call.offer is not None:
-            media.apply(jack)
+            media.apply(jack, call.flow.remote[0])
         return leg
+
+    def take_over(self, call: sip.IncomingCall) -> None:
+        """An INVITE with Replaces (RFC 3891 §3): its sender takes the place of the leg's party; the leg goes on."""
+        leg = self._legs.get(call.replaces or "")
+        if leg is None or leg.state != "answered":
+            self.refuse(call, 481)
+            return
+        before = leg.session
+        try:
+            leg.adopt(call)
+        except MediaNegotiationError as error:
+            self.refuse(call, error.status)
+            return
+        self._legs.pop(before, None)
+        self._legs[leg.session] = leg
+        self.sink(Noted(leg.call_id, "leg.replaced", leg.name, {"from": str(call.request.from_.uri)}))
+        leg.answer()
 
     def dial(
         self,
@@ -127,8 +164,10 @@ class UserAgent:
         """Send an INVITE; ``subscriber`` is told what becomes of it.
 
         ``beside`` is the leg that it may be bridged to: its codec is offered first and its thread relays both.
-        Raises `sip.errors.HeaderInjectionError` before anything is sent.
+        Raises `sip.errors.HeaderInjectionError`, or DialRefusedError where the call has gone round too often, before
+        anything is sent.
         """
+        headers = [*headers, *self._onward(target, beside)]
         jack = self.board.jack(beside=beside.jack if beside is not None else None)
         prefer = beside.media.sending if beside is not None else None
         media = MediaSession(self.media_address, self.codecs, session_id=next(self._session_ids), prefer=prefer)
@@ -150,6 +189,8 @@ class UserAgent:
                     credentials=credentials,
                     timeout=ring_timeout,
                     session=leg.session,
+                    redirect=self.redirect,
+                    describe=lambda flow: media.readdress(self._reached_by(flow)),
                     now=now,
                 )
             )
@@ -158,7 +199,23 @@ class UserAgent:
             self._legs.pop(leg.session, None)
             leg.release()
             raise
+        longest = self.longest_call((next_hop or target).host)
+        if longest is not None:
+            limit = asyncio.get_running_loop().call_later(longest, leg.hangup, Reason("Q.850", 31, "Longest call"))
+            leg.subscribe(lambda event: limit.cancel() if leg.over else None)
         return leg
+
+    def _onward(self, target: Uri, beside: Leg | None) -> list[tuple[str, str]]:
+        """Max-Forwards of a call that goes on (RFC 3261 §16.6 step 3): so that a loop through us ends."""
+        if beside is None or beside.request is None:
+            return []
+        request = beside.request
+        left = request.max_forwards
+        if identity_of(request, trusted=False).hops > self.max_hops:
+            raise DialRefusedError(str(target), f"the call was diverted more than {self.max_hops} times: a loop")
+        if left is not None and left <= 1:
+            raise DialRefusedError(str(target), "Max-Forwards is used up: a loop (RFC 3261 §16.3)")
+        return [] if left is None else [("Max-Forwards", str(min(left, 70) - 1))]
 
     def refuse(self, call: sip.IncomingCall, status: int, reason: str = "", headers: HeaderList = ()) -> None:
         """Refuse an INVITE that never became a leg."""
@@ -211,8 +268,13 @@ class UserAgent:
         try:
             if isinstance(event, sip.Trace):
                 self._trace(event)
+            elif isinstance(event, sip.RegistrationKept | sip.RegistrationFailed | sip.RegistrationEnded):
+                if self.on_registration is not None:
+                    self.on_registration(event)
             elif isinstance(event, sip.IncomingCall):
-                if self.on_incoming is None:
+                if event.replaces is not None:
+                    self.take_over(event)
+                elif self.on_incoming is None:
                     self.refuse(event, 503)
                 else:
                     self.on_incoming(event)

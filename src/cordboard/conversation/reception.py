@@ -17,6 +17,7 @@ import structlog
 from cordboard.calls.call import Call
 from cordboard.calls.errors import MediaNegotiationError
 from cordboard.calls.events import CallClosed, CallEventSink, CallOpened, Party
+from cordboard.calls.identity import identity_of
 from cordboard.calls.leg import Leg, LegEnded, LegEvent, LegFailed
 from cordboard.calls.user_agent import UserAgent
 from cordboard.directory.agents import Agent, AttachedAction
@@ -132,7 +133,8 @@ class Reception:
 
     def _incoming(self, incoming: sip.IncomingCall) -> None:
         """Decide what can be decided at once; the rest runs as the call's own task."""
-        refusal = self._overload(incoming.flow.remote[0])
+        source = incoming.source or incoming.flow.remote[0]
+        refusal = self._overload(source)
         if refusal:
             log.warning("call_refused", status=503, rule=refusal)
             self._user_agent.refuse(incoming, 503, refusal, [("Retry-After", str(round(self._settings.retry_after)))])
@@ -144,6 +146,10 @@ class Reception:
         if agent is None:
             log.info("call_refused", status=404, rule="no agent answers this number", number=number)
             self._user_agent.refuse(incoming, 404)
+            return
+        if not self._user_agent.may_call(number, source):
+            log.info("call_refused", status=403, rule="the number takes calls from its own gateway only", number=number)
+            self._user_agent.refuse(incoming, 403)
             return
         if not agent.active and identity.synthflow_call_id is None:
             log.info("call_refused", status=480, rule="the agent is inactive", model_id=agent.model_id)
@@ -201,11 +207,13 @@ class Reception:
             self._sink,
             recordings=self._settings.recordings if agent.is_recording else None,
         )
-        live = _Live(call, None, incoming.flow.remote[0], number)
+        source = incoming.source or incoming.flow.remote[0]
+        live = _Live(call, None, source, number)
         self._calls[call_id] = live
         self._idle.clear()
         try:
-            caller_number = _caller_number(request.from_.uri)
+            # RFC 3325 §9.1: the asserted number, where its gateway is in our trust domain
+            caller_number = identity_of(request, self._user_agent.trusts(source)).number
             claim = await self._claim(identity, caller_number, number, agent, call_id)
             prepared = claim.prepared if claim is not None else None
             if prepared is not None and identity.synthflow_call_id is not None:
@@ -403,6 +411,3 @@ def _identity(request: Request) -> ExternalIdentifiers:
 def _number(uri: Uri) -> str:
     """The number that was called: the user part without its parameters (RFC 3261 §19.1.6)."""
     return uri.user_text.partition(";")[0]
-
-
-_caller_number = _number

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from cordboard.directory.values import DEFAULT_WORKSPACE, DialledNumber, Identifier, Model, Name
+from cordboard.directory.values import DEFAULT_WORKSPACE, DialledNumber, Identifier, Model, Name, Seconds
 from cordboard.settings import YamlFile, did_you_mean
 
 Transport = Literal["udp", "tcp", "tls"]
@@ -175,6 +175,15 @@ class Gateway(Model):
     addresses: tuple[Annotated[str, AfterValidator(_acl)], ...] = ()
     """Where its calls come from: addresses, CIDR blocks, DNS names. Empty: `host`."""
     accept_refer: bool = False
+    """Whether a REFER of its side is followed."""
+    inbound_credentials: Credentials | None = None
+    """What its calls must prove by digest; None: its addresses are enough."""
+    registration: bool = False
+    """Whether we register there, with `credentials`."""
+    trusted: bool = False
+    """In our trust domain (RFC 3325): identities that it asserts are believed, and private ones are told to it."""
+    longest_call: Seconds | None = Field(default=None, gt=0)
+    """The longest call through it; None: `timeouts.longest_call` alone."""
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
@@ -184,6 +193,8 @@ class Gateway(Model):
             manners = self.manners
         except ValueError as error:
             raise ValueError(f"override does not fit a profile: {_first_line(error)}") from None
+        if self.registration and self.credentials is None:
+            raise ValueError("registration needs credentials")
         if self.transport not in manners.transport:
             raise ValueError(f"the profile {self.profile} does not speak {self.transport}")
         return self

@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from cordboard.directory.gateways import Credentials
 from cordboard.directory.values import (
     DEFAULT_WORKSPACE,
     Destination,
@@ -62,3 +63,5 @@ class Number(Model):
     friendly_name: Name | None = None
     gateway: Identifier | None = None
     """Calls to it are taken from this gateway only; None: from every allowed source."""
+    inbound_credentials: Credentials | None = None
+    """What callers of it must prove by digest; None: what their gateway asks for."""

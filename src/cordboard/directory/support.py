@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 from cordboard.directory.actions import CustomAction, InformationExtractor, LiveTransfer, SendDtmf, SipHeader
 from cordboard.directory.agents import Agent, Attachment
-from cordboard.directory.gateways import Gateway
-from cordboard.directory.phonebooks import Number
 from cordboard.directory.values import Model
 
 
@@ -35,16 +33,12 @@ NOT_CARRIED_OUT: tuple[NotYet, ...] = (
     NotYet(LiveTransfer, "transfer_mode", frozenset({"cold_transfer", "warm_transfer"})),
     *_rows(LiveTransfer, "uui", "screen_pop_header", "run_before"),
     *_rows(LiveTransfer, "summarization_prompt"),
-    *_rows(LiveTransfer, "human_detection", "human_detection_timeout_seconds", "voicemail_detection"),
-    *_rows(LiveTransfer, "on_menu", "menu_keys"),
     *_rows(LiveTransfer, "after_bridge"),
     *_rows(SipHeader, "extractor"),
     NotYet(Agent, "type", frozenset({"inbound"})),
     NotYet(Agent, "llm", frozenset({"rules"})),
     NotYet(Agent, "greeting_message_mode", frozenset({"agent_static", "human"})),
     *_rows(Agent, "patience_level", "external_webhook_url", "inbound_call_webhook_url"),
-    *_rows(Gateway, "transport", "credentials", "accept_refer", "calls_per_second", "calls_per_hour"),
-    *_rows(Number, "gateway"),
     NotYet(Attachment, "attachment_type", frozenset({"during"})),
 )
 

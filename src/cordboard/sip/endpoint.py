@@ -6,7 +6,7 @@ The order of use, by the shell: call an input or a command with ``now`` (seconds
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from cordboard.sip.address import Address
 from cordboard.sip.config import Credentials, EndpointConfig, Identifiers
@@ -123,6 +123,7 @@ class Endpoint:
         timeout: float | None = None,
         session: str | None = None,
         redirect: Gate | None = None,
+        describe: Callable[[Flow], bytes] | None = None,
         now: float,
     ) -> str:
         """Call ``target`` and return the session id.
@@ -130,6 +131,7 @@ class Endpoint:
         ``body`` is our offer (application/sdp), empty for a delayed offer. ``route`` is a preloaded route set;
         ``next_hop`` an outbound proxy that is used without being written. ``timeout`` is our ring limit in seconds:
         the INVITE is then cancelled and ``Failed(408, local=True, detail="ring_timeout")`` raised at once.
+        ``describe`` writes the body again for the flow that is used, so that it names an address the peer reaches.
         ``redirect`` judges each Contact of a 3xx; without it none is followed.
         """
         core = self._core
@@ -148,6 +150,7 @@ class Endpoint:
         )
         core.sessions[identifier] = call
         limit = timeout if timeout is not None else core.config.ring_timeout
+        call.describe = describe
         call.start(uri_text, fields, body, hop, limit, now, target.scheme == "sips")
         return identifier
 

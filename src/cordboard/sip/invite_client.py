@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cordboard.sip.config import Credentials
 from cordboard.sip.core import Core, q850_cause, session_body
@@ -28,7 +28,7 @@ MAXIMUM_EARLY_DIALOGS = 32
 class OutgoingSession(Session):
     """A call that we make."""
 
-    __slots__ = ("_early", "_invite", "_limit", "_offer_pending", "_others", "_sequences", "redirection")
+    __slots__ = ("_early", "_invite", "_limit", "_offer_pending", "_others", "_sequences", "describe", "redirection")
 
     outgoing = True
 
@@ -41,6 +41,7 @@ class OutgoingSession(Session):
         self._limit: Timer | None = None
         self._offer_pending: tuple[Dialog, Response] | None = None
         self.redirection: Redirection | None = None
+        self.describe: Callable[[Flow], bytes] | None = None
 
     def start(
         self,
@@ -75,9 +76,16 @@ class OutgoingSession(Session):
             authorizer=self.authorizer,
             contact=True,
             secure=secure,
+            body_for=self._describe if body and self.describe is not None else None,
         )
         self._limit = self.core.timers.start(now + timeout, self._ring_limit)
         self._invite.start(now)
+
+    def _describe(self, flow: Flow) -> bytes:
+        assert self.describe is not None
+        body = self.describe(flow)
+        self.offers.remember(body)
+        return body
 
     def _next_cseq(self) -> int:
         assert self._invite is not None
@@ -177,6 +185,7 @@ class OutgoingSession(Session):
             authorizer=self.authorizer,
             contact=True,
             secure=detour.target.scheme == "sips",
+            body_for=self._describe if request.body and self.describe is not None else None,
         )
         self.core.emit(Redirected(self.id, status, str(detour.target)))
         self._invite.start(now)

@@ -37,6 +37,7 @@ class OutgoingRequest:
 
     __slots__ = (
         "_authorizer",
+        "_body_for",
         "_cancel_fields",
         "_contact",
         "_fields",
@@ -80,6 +81,7 @@ class OutgoingRequest:
         prefer: Flow | None = None,
         contact: bool = False,
         secure: bool = False,
+        body_for: Callable[[Flow], bytes] | None = None,
     ) -> None:
         self.core = core
         self.method = method
@@ -101,6 +103,7 @@ class OutgoingRequest:
         self._prefer = prefer
         self._contact = contact
         self._secure = secure
+        self._body_for = body_for
         self._targets: list[Target] = []
         self._index = 0
         self._guard: Timer | None = None
@@ -155,6 +158,8 @@ class OutgoingRequest:
 
     def _send(self, flow: Flow, now: float) -> None:
         core = self.core
+        if self._body_for is not None:
+            self.body = self._body_for(flow)
         branch = core.identifiers.branch()
         fields: Fields = [("Via", core.transport.via(flow, branch)), *self._fields]
         if self._contact:

@@ -25,6 +25,7 @@ from cordboard.sip.message import Response
 from cordboard.sip.uri import Uri, escape_header
 
 from . import effects, events
+from .ear import Ear
 from .machine import UnlistedTransition, initial, step
 from .outcome import Claim
 from .policy import Policy
@@ -100,6 +101,7 @@ class TransferDriver:
         self._targets: dict[int, Leg] = {}
         self._closing: set[int] = set()
         self._screening: set[int] = set()
+        self._ears: dict[int, Ear] = {}
         self._stars: dict[int, str] = {}
         self._briefings: dict[int, asyncio.Task[Speech | None]] = {}
         self._timers: dict[tuple[events.TimerName, int | None], asyncio.TimerHandle] = {}
@@ -184,6 +186,8 @@ class TransferDriver:
         for stop in self._subscriptions:
             stop()
         self._subscriptions.clear()
+        for attempt in list(self._ears):
+            self._stop_detecting(attempt)
         if self.state.caller is not CallerPhase.RETURNED:
             self._report(TransferReport(self.state.claim.outcome, self.state.claim.reason, False))
         claim = replace(self.state.claim, evidence=self.state.evidence)
@@ -220,8 +224,10 @@ class TransferDriver:
                 self._close_leg(attempt, reason)
             case effects.SendDigits(attempt=attempt, digits=digits):
                 self._spawn(self._send_digits(attempt, digits))
-            case effects.StartDetection() | effects.StopDetection():
-                self._note("no detector is configured", effect.attempt)
+            case effects.StartDetection(attempt=attempt, early=early):
+                self._detect(attempt, early=early)
+            case effects.StopDetection(attempt=attempt):
+                self._stop_detecting(attempt)
             case effects.Whisper(attempt=attempt):
                 self._spawn(self._whisper(attempt))
             case effects.ListenForScreening(attempt=attempt):
@@ -337,10 +343,12 @@ class TransferDriver:
                 ring_timeout=target.ring_timeout + 5,
                 subscriber=lambda event: self._from_target(attempt, event),
             )
-        except (SipError, NoPortError) as error:
+        except (SipError, NoPortError, DialRefusedError) as error:
             give_back()
             no_port = isinstance(error, NoPortError)
             local = events.LocalCause.NO_MEDIA_PORTS if no_port else events.LocalCause.HEADER_INVALID
+            if isinstance(error, DialRefusedError):
+                local = events.LocalCause.DIAL_POLICY
             self.post(events.LegFailed(at=time.time(), leg=attempt, local=local, text=str(error)))
             return
         self._targets[attempt] = leg
@@ -350,10 +358,23 @@ class TransferDriver:
         self.call.legs.append(leg)
         self._briefings[attempt] = self._spawn(self._brief())
 
+    def _detect(self, attempt: int, *, early: bool) -> None:
+        ear = self._ears.get(attempt)
+        if ear is not None and not early:
+            ear.answered()
+        elif ear is None and not self._targets[attempt].over:
+            self._ears[attempt] = Ear(self._targets[attempt], attempt, self.post, early=early)
+
+    def _stop_detecting(self, attempt: int) -> None:
+        ear = self._ears.pop(attempt, None)
+        if ear is not None:
+            ear.close()
+
     def _close_leg(self, attempt: int, reason: str) -> None:
         leg = self._targets.get(attempt)
         self._closing.add(attempt)
         self._screening.discard(attempt)
+        self._stop_detecting(attempt)
         if leg is None or leg.over:
             self.post(events.LegClosed(at=time.time(), leg=attempt))
             return
