@@ -71,6 +71,7 @@ class Call:
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run something that ends with the call. Its failure is logged and noted; it cancels nothing else."""
         task = self._group.create_task(self._guarded(work))
+        task.add_done_callback(lambda _: work.close())  # never begun, where the call ended at this very moment
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

@@ -16,13 +16,14 @@ from cordboard.calls import leg as legs
 from cordboard.calls.call import Call
 from cordboard.calls.errors import DialRefusedError
 from cordboard.calls.leg import Leg
-from cordboard.media import Clip, JackClosedError, MediaError, NoPortError, NotNegotiatedError
+from cordboard.media import Clip, JackClosedError, MediaError, Mix, NotNegotiatedError
 from cordboard.sip import events as sip
 from cordboard.sip.address import Address
 from cordboard.sip.errors import SipError
 from cordboard.sip.fields import Reason as ReasonHeader
 from cordboard.sip.message import Response
 from cordboard.sip.uri import Uri, escape_header
+from cordboard.sip.usage_errors import LimitReachedError
 
 from . import effects, events
 from .ear import Ear
@@ -43,13 +44,15 @@ from .ports import (
     TransferSink,
     TransferStep,
 )
-from .state import CallerPhase, State
+from .state import CallerPhase, LegPhase, State
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
 _MEDIA_POLL = 0.02
+_MUSIC_AFTER = 0.2
+"""Seconds of a quiet line while the announcement is rendered; then hold music until it is ready (rule 2)."""
 _LARGEST_DATAGRAM = 1300  # RFC 3261 §18.1.1
 _KEYS_THAT_ACCEPT, _KEYS_THAT_DECLINE = "1", "2"
 
@@ -60,6 +63,15 @@ _LOCAL_CAUSES = {
     "resolution": events.LocalCause.RESOLUTION_FAILED,
     "limit": events.LocalCause.GATEWAY_LIMIT,
 }
+
+
+_DIAL_FAULTS = (
+    (MediaError, events.LocalCause.NO_MEDIA_PORTS),
+    (DialRefusedError, events.LocalCause.DIAL_POLICY),
+    (LimitReachedError, events.LocalCause.GATEWAY_LIMIT),
+    (SipError, events.LocalCause.HEADER_INVALID),
+)
+"""Why an INVITE could not leave, the first that fits."""
 
 
 class TransferDriver:
@@ -106,6 +118,7 @@ class TransferDriver:
         self._briefings: dict[int, asyncio.Task[Speech | None]] = {}
         self._timers: dict[tuple[events.TimerName, int | None], asyncio.TimerHandle] = {}
         self._marks: dict[int, Callable[[], None]] = {}
+        self._mixes: set[Mix] = set()
         self._mark_ids = itertools.count(1_000_000)
         self._subscriptions: list[Callable[[], None]] = []
         self._queue: deque[events.Event] = deque()
@@ -119,7 +132,14 @@ class TransferDriver:
         """Begin; progress follows by itself."""
         self._subscriptions.append(self.call.caller.subscribe(self._from_caller))
         self.call.at_end(self.close)
-        self.post(events.Started(at=time.time(), caller_media=self.call.caller.media_seen))
+        caller = self.call.caller
+        self._silence_base = caller.jack.stats().unsent_ms
+        started = events.Started(at=time.time(), caller_media=caller.media_seen)
+        if caller.over:  # between the wish and now; nobody is dialled for nobody
+            self._queue.append(started)
+            self.post(events.CallerGone(at=time.time(), text="before the transfer began"))
+        else:
+            self.post(started)
 
     def cancel(self, by: str = "operator") -> None:
         """Rule 13: the caller goes back to the agent."""
@@ -131,8 +151,8 @@ class TransferDriver:
 
     def close(self) -> None:
         """The call is over: an outcome is claimed, and nothing of this transfer stays behind."""
-        if self.state.claim is None:
-            self.shut_down()
+        if self.state.caller not in (CallerPhase.RETURNED, CallerPhase.GONE):
+            self.post(events.ShutdownRequested(at=time.time(), because="the whole call was ended on our side"))
         for handle in self._timers.values():
             handle.cancel()
         self._timers.clear()
@@ -173,7 +193,7 @@ class TransferDriver:
         for effect in todo:
             try:
                 self._perform(effect)
-            except (MediaError, SipError) as error:
+            except Exception as error:
                 log.exception("transfer_effect_failed", call_id=self.call.call_id, effect=type(effect).__name__)
                 self._note(f"{type(effect).__name__} failed: {error}")
         if self.state.done:
@@ -186,6 +206,9 @@ class TransferDriver:
         for stop in self._subscriptions:
             stop()
         self._subscriptions.clear()
+        for mix in self._mixes:  # of words that were cut off
+            mix.close()
+        self._mixes.clear()
         for attempt in list(self._ears):
             self._stop_detecting(attempt)
         if self.state.caller is not CallerPhase.RETURNED:
@@ -280,16 +303,24 @@ class TransferDriver:
     async def _announce(self, text: str) -> None:
         caller = self.call.caller
         caller.jack.say.flush()
-        caller.jack.hears(caller.jack.say)
-        self._silence_base = caller.jack.stats().unsent_ms
-        speech = await self._render(text)
-        if caller.over:
+        rendering = self._spawn(self._render(text))
+        ready, _ = await asyncio.wait({rendering}, timeout=_MUSIC_AFTER)
+        if not ready and self._announcing():
+            caller.jack.hears(self._hold)
+        speech = await rendering
+        if not self._announcing():
             return
         if speech is None:
             self.post(events.AnnouncementFinished(at=time.time(), failed=True))
             return
+        caller.jack.hears(caller.jack.say)
         self._say(caller, speech, lambda: self.post(events.AnnouncementFinished(at=time.time())))
         self.call.said(text, speech.seconds)
+
+    def _announcing(self) -> bool:
+        """Whether the announcement is still awaited: speech that comes later belongs nowhere."""
+        waits = self.state.caller in (CallerPhase.PREPARING, CallerPhase.ANNOUNCING)
+        return waits and not self.state.announced and not self.call.caller.over
 
     async def _end_call(self, text: str, message: str) -> None:
         caller = self.call.caller
@@ -297,6 +328,7 @@ class TransferDriver:
             speech = await self._render(message)
             if speech is not None and not caller.over:
                 played = asyncio.Event()
+                caller.jack.say.flush()
                 caller.jack.hears(caller.jack.say)
                 self._say(caller, speech, played.set)
                 self.call.said(message, speech.seconds)
@@ -320,6 +352,8 @@ class TransferDriver:
             self.post(events.ReferRefused(at=time.time(), status=500, text=str(error)))
 
     def _dial(self, effect: effects.Dial) -> None:
+        if self.call.caller.over:
+            return
         attempt = effect.attempt
         route = self._routes[effect.target]
         target = self.policy.targets[effect.target]
@@ -343,12 +377,12 @@ class TransferDriver:
                 ring_timeout=target.ring_timeout + 5,
                 subscriber=lambda event: self._from_target(attempt, event),
             )
-        except (SipError, NoPortError, DialRefusedError) as error:
+        except Exception as error:
             give_back()
-            no_port = isinstance(error, NoPortError)
-            local = events.LocalCause.NO_MEDIA_PORTS if no_port else events.LocalCause.HEADER_INVALID
-            if isinstance(error, DialRefusedError):
-                local = events.LocalCause.DIAL_POLICY
+            local = next((cause for kind, cause in _DIAL_FAULTS if isinstance(error, kind)), None)
+            if local is None:
+                log.exception("dial_failed", call_id=self.call.call_id)
+                local = events.LocalCause.INTERNAL_ERROR
             self.post(events.LegFailed(at=time.time(), leg=attempt, local=local, text=str(error)))
             return
         self._targets[attempt] = leg
@@ -399,25 +433,35 @@ class TransferDriver:
     async def _whisper(self, attempt: int) -> None:
         leg = self._targets[attempt]
         speech = await self._briefings[attempt]
-        self._speak(leg, attempt, speech, events.WhisperFinished)
+        if self._stands(attempt, LegPhase.BRIEFING):
+            self._speak(leg, attempt, speech, events.WhisperFinished)
 
     async def _ask(self, attempt: int) -> None:
         leg = self._targets[attempt]
         speech = await self._render(self._question)
-        if speech is not None and not leg.over:
-            leg.jack.hears(leg.jack.say)
-            self._say(leg, speech, lambda: None)
+        if speech is None or not self._stands(attempt, LegPhase.SCREENING):
+            return
+        leg.jack.hears(leg.jack.say)
+
+        def asked() -> None:
+            if self._stands(attempt, LegPhase.SCREENING):
+                leg.jack.hears(self.call.user_agent.comfort)
+
+        self._say(leg, speech, asked)
+
+    def _stands(self, attempt: int, phase: LegPhase) -> bool:
+        """Whether the leg is still where its speech was asked for: a voice is late, and the cords may have moved."""
+        standing = self.state.legs.get(attempt)
+        return standing is not None and standing.phase is phase and not self._targets[attempt].over
 
     def _speak(self, leg: Leg, attempt: int, speech: Speech | None, done: type[events.WhisperFinished]) -> None:
-        if leg.over:
-            return
         if speech is None:
             self.post(done(at=time.time(), leg=attempt, failed=True))
             return
         leg.jack.hears(leg.jack.say)
 
         def spoken() -> None:
-            if not leg.over:
+            if self._stands(attempt, LegPhase.BRIEFING):
                 leg.jack.hears(self.call.user_agent.comfort)
             self.post(done(at=time.time(), leg=attempt))
 
@@ -433,7 +477,7 @@ class TransferDriver:
         """Look for the first packet of each leg after the bridge; the machine's timer is the limit."""
         caller, target = self.call.caller, self._targets[attempt]
         waiting = {leg.name: (leg, leg.jack.stats().packets_in + leg.jack.stats().rtcp_in) for leg in (caller, target)}
-        while waiting and not self.state.done:
+        while waiting and self.state.claim is None and self.state.joined == attempt:
             await asyncio.sleep(_MEDIA_POLL)
             for name, (leg, before) in list(waiting.items()):
                 if leg.over:
@@ -450,11 +494,12 @@ class TransferDriver:
     async def _speak_to_both(self, attempt: int, text: str, *, introduce: bool) -> None:
         caller, target = self.call.caller, self._targets[attempt]
         speech = await self._render(text)
-        if speech is None or caller.over or target.over:
+        if speech is None or caller.over or target.over or self.state.joined != attempt:
             if introduce:
                 self.post(events.IntroductionFinished(at=time.time(), leg=attempt, failed=True))
             return
         mix = self.call.user_agent.board.mix()
+        self._mixes.add(mix)
         for source in (caller.jack, target.jack, caller.jack.say):
             mix.add(source)
         caller.jack.hears(mix)
@@ -465,6 +510,7 @@ class TransferDriver:
                 caller.jack.hears(target.jack)
                 target.jack.hears(caller.jack)
             mix.close()
+            self._mixes.discard(mix)
             if introduce:
                 self.post(events.IntroductionFinished(at=time.time(), leg=attempt))
 
@@ -642,6 +688,8 @@ def _phases(state: State) -> str:
 
 
 def _shown(effect: effects.Effect) -> str:
+    if isinstance(effect, effects.SendDigits):  # a PIN may be among them
+        return f"SendDigits(attempt={effect.attempt}, {len(effect.digits)} digits)"
     if isinstance(effect, effects.ClaimOutcome):
         return f"ClaimOutcome({effect.claim.outcome}, {effect.claim.reason})"
     shown = [f"{field.name}={getattr(effect, field.name)!s}" for field in fields(effect)]

@@ -153,7 +153,12 @@ class CancelRequested(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShutdownRequested(Event):
-    """The drain limit has come (rule 15). Before it nothing is told: running transfers and bridges go on."""
+    """The drain limit has come (rule 15). Before it nothing is told: running transfers and bridges go on.
+
+    ``because`` says what else ended the whole call under the transfer, such as its longest duration.
+    """
+
+    because: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

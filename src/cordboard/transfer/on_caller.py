@@ -135,8 +135,9 @@ def cancelled_joined(draft: Draft, event: CancelRequested) -> None:
 
 
 def shutdown(draft: Draft, event: ShutdownRequested) -> None:
-    draft.log("shutdown: the drain limit came")
-    draft.finish(causes.SHUTDOWN.result, None, OnFailure.END)
+    draft.log(event.because or "shutdown: the drain limit came")
+    row = causes.CANCELLED_BY_OPERATOR if event.because else causes.SHUTDOWN
+    draft.finish(row.result, None, OnFailure.END)
 
 
 def shutdown_joined(draft: Draft, event: ShutdownRequested) -> None:
@@ -145,7 +146,7 @@ def shutdown_joined(draft: Draft, event: ShutdownRequested) -> None:
     if not draft.succeed_as_heard():
         shutdown(draft, event)
         return
-    draft.log("shutdown: the drain limit ended the bridge", leg.attempt)
+    draft.log(event.because or "shutdown: the drain limit ended the bridge", leg.attempt)
     draft.part(OnFailure.END, causes.BRIDGED.result)
     draft.close(leg)
 
