@@ -22,7 +22,7 @@ from cordboard.media import Board
 from cordboard.records.recorder import Report
 from cordboard.server import Server, person
 from cordboard.settings import Settings, YamlFile
-from cordboard.speech.ports import Pcm
+from cordboard.speech.ports import Pcm, Voice
 
 AGENT_TONE = 1100
 WHISPER_TONE = 1500
@@ -184,12 +184,14 @@ async def house(
 
 
 @asynccontextmanager
-async def lab_person(folder: Path, behaviour: str | Behaviour, **changes: Any) -> AsyncIterator[Person]:
+async def lab_person(
+    folder: Path, behaviour: str | Behaviour, *, voice: Voice | None = None, **changes: Any
+) -> AsyncIterator[Person]:
     """Somebody of the lab on a free port; recordings go below ``folder``."""
     chosen = BEHAVIOURS[behaviour] if isinstance(behaviour, str) else behaviour
     async with person(
         settings_for(folder),
-        ToneVoice(),
+        voice or ToneVoice(),
         chosen.changed(**changes),
         "udp://127.0.0.1:0",
         recordings=folder / f"lab-{chosen.name}",

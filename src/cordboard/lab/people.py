@@ -41,7 +41,7 @@ class Behaviour:
     ``status``: refuse the call with this instead of answering. ``answers_after``: None rings for ever.
     ``line`` is spoken after the answer (with ``listens_first`` once the other side has finished speaking), then
     ``tone`` (Hz) sounds for ever; ``keys`` are pressed ``keys_after`` the answer, or after the line.
-    ``hangs_up_after`` counts from the answer.
+    ``beep`` (Hz) sounds once after the line, as an answering machine's does. ``hangs_up_after`` counts from the answer.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Behaviour:
     answers_after: float | None = 0.5
     line: str = ""
     listens_first: bool = False
+    beep: int | None = None
     tone: int | None = None
     keys: str = ""
     keys_after: float = 1.0
@@ -67,6 +68,13 @@ BEHAVIOURS: Mapping[str, Behaviour] = MappingProxyType(
         each.name: each
         for each in (
             Behaviour("human", listens_first=True, line="Hello, this is Dana. How can I help?"),
+            Behaviour("greets", answers_after=1.0, line="Hello, Dana speaking."),
+            Behaviour(
+                "voicemail",
+                line="Hello, you have reached the voice mail of Dana. I cannot take your call right now. "
+                "Please leave a message after the tone.",
+                beep=1000,
+            ),
             Behaviour("busy", status=486, rings=False),
             Behaviour("decline", status=603),
             Behaviour("ring", answers_after=None),
@@ -251,6 +259,8 @@ class Person:
                 leg.jack.hears(self.user_agent.comfort)
         if leg.over:
             return
+        if behaviour.beep is not None:
+            leg.jack.hears(self.user_agent.board.clip(tone(behaviour.beep, 0.6), 8000, loop=False))
         if behaviour.tone is not None:
             leg.jack.hears(self.user_agent.board.clip(tone(behaviour.tone), 8000, loop=True))
         if behaviour.keys:

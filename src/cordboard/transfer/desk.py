@@ -34,7 +34,7 @@ from .events import LocalCause, Refused
 from .outcome import Outcome
 from .plan import SUPPORTED, Fallback, Kind, Mode, Option, Plan, PlanError
 from .plan import Destination as PlannedDestination
-from .policy import Policy, ReferSuccess, Timeouts
+from .policy import OnMenu, Policy, ReferSuccess, Timeouts
 from .ports import (
     Context,
     PreparationError,
@@ -64,6 +64,7 @@ class DeskLimits:
     """Seconds, from the settings of the same names."""
 
     ring: float
+    human_detection: float = 60.0
     timeouts: Timeouts = field(default_factory=Timeouts)
 
 
@@ -264,6 +265,12 @@ class _Draft:
             whisper="" if action.cold else action.message_to_transfer_target,
             pause_before=action.pause_before_message,
             pause_after=action.pause_after_message,
+            human_detection=action.human_detection,
+            human_timeout=float(action.human_detection_timeout_seconds or limits.human_detection),
+            voicemail_detection=action.voicemail_detection,
+            early_media_detection=action.human_detection,
+            on_menu=OnMenu(action.on_menu),
+            menu_keys=self._text(action.menu_keys),
             screening=action.screened,
             introduction=self._text(action.goodbye_msg) if action.introduction else "",
             goodbye="" if action.introduction else self._text(action.goodbye_msg),

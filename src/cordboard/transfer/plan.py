@@ -67,7 +67,9 @@ class Option(StrEnum):
     SCHEDULE_CALLBACK = "on_failure: schedule_callback"
 
 
-SUPPORTED: frozenset[Option] = frozenset()
+SUPPORTED: frozenset[Option] = frozenset(
+    {Option.HUMAN_DETECTION, Option.VOICEMAIL_DETECTION, Option.EARLY_MEDIA_DETECTION}
+)
 
 
 @dataclass(frozen=True, slots=True)
