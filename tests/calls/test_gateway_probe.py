@@ -10,13 +10,13 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from tests.support.house import directory_of
 from typer.testing import CliRunner
 
 from cordboard.calls.gateway_probe import ProbeResult, probe
 from cordboard.cli import app
 from cordboard.settings import Settings
 from cordboard.sip.message import Request, parse_message, response_to
+from tests.support.house import directory_of
 
 COLD = """
 agents:

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.openai_server import Answer, OpenAiServer, openai_server
 
 from cordboard.conversation.extractors import MAXIMUM_HEADER, NO_MODEL, Finding, extract, header_value, one_line
 from cordboard.conversation.model import Message, ToolCall
@@ -22,6 +21,7 @@ from cordboard.conversation.transcript import BEGIN, END, MAXIMUM_TRANSCRIPT, fr
 from cordboard.directory.actions import HeaderExtractor, InformationExtractor
 from cordboard.egress import AddressPolicy, HttpClient
 from cordboard.variables.headers import check_value
+from tests.support.openai_server import Answer, OpenAiServer, openai_server
 
 TALK = [
     Message("system", "You answer the telephone. Secret prompt."),

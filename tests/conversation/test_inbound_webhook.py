@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from tests.support.http_server import Exchange, HttpServer, http_server
 
 from cordboard.conversation.inbound_webhook import InboundWebhook, WebhookChoice
 from cordboard.egress import AddressPolicy, HttpClient
+from tests.support.http_server import Exchange, HttpServer, http_server
 
 
 def ask(

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict, SecretStr
-from tests.support.openai_server import Answer, Call, OpenAiServer, openai_server
 
 from cordboard.conversation.model import (
     Message,
@@ -25,6 +24,7 @@ from cordboard.conversation.model import (
 from cordboard.conversation.openai_model import OpenAiModel, OpenAiSettings
 from cordboard.conversation.tool_schema import violations
 from cordboard.egress import AddressPolicy, HttpClient
+from tests.support.openai_server import Answer, Call, OpenAiServer, openai_server
 
 HELLO = [Message("system", "You answer the telephone."), Message("user", "Hello?")]
 LOOKUP = Tool(

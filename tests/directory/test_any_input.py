@@ -7,7 +7,6 @@ from typing import Any
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.directory.files import transfer
 
 from cordboard.directory import Directory, export_directory, load_directory, read_directory
 from cordboard.directory.actions import ACTION_TYPES, LiveTransfer
@@ -15,6 +14,7 @@ from cordboard.directory.agents import Agent
 from cordboard.directory.gateways import Gateway
 from cordboard.directory.phonebooks import Number, PhoneBook
 from cordboard.settings import YamlFile
+from tests.directory.files import transfer
 
 WORDS = sorted({name for model in (LiveTransfer, Agent, Gateway, PhoneBook, Number) for name in model.model_fields})
 scalars = st.one_of(

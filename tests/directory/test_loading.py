@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.directory.files import AGENT, GATEWAY, action, faults, good, read, transfer
 
 from cordboard.directory import Directory, EndCall, LiveTransfer, check, export_directory, load_directory, sample_path
 from cordboard.settings import YamlFile
+from tests.directory.files import AGENT, GATEWAY, action, faults, good, read, transfer
 
 
 def test_sample_is_clean_and_complete() -> None:

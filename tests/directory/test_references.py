@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.directory.files import AGENT, GATEWAY, action, faults, good, transfer
 
 from cordboard.directory import support
 from cordboard.directory.actions import SendDtmf
+from tests.directory.files import AGENT, GATEWAY, action, faults, good, transfer
 
 BOOK = """\
 phonebooks:

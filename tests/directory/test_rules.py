@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.directory.files import AGENT, GATEWAY, action, faults, good, transfer
 
 from cordboard.directory import Destination, Gateway, LiveTransfer, destination_of, profile, profile_names
 from cordboard.directory.support import NOT_CARRIED_OUT
+from tests.directory.files import AGENT, GATEWAY, action, faults, good, transfer
 
 
 def only_action(text: str) -> LiveTransfer:

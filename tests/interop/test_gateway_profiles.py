@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from tests.support.casting import QUICK, Played, Scene, agent, all_of, nothing_left, of, transfer
 from tests.support.casting import cold as cold_action
 from tests.support.house import House, house

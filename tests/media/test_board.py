@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.support.audio import make_tone, tone_present
 
 from cordboard.media import (
     DTMF,
@@ -36,6 +35,7 @@ from cordboard.media import (
     Tap,
     open_board,
 )
+from tests.support.audio import make_tone, tone_present
 
 LIMIT = 10.0
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.audio import make_tone
 
 from cordboard.media.python import dtmf, g711, rtcp, rtp
 from cordboard.media.python.resample import Resampler, resample
+from tests.support.audio import make_tone
 
 
 def test_ulaw_known_values() -> None:

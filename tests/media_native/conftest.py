@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.media_native.party import Party
 
 from cordboard.media import Board, BoardSettings, Jack, open_board
+from tests.media_native.party import Party
 
 try:
     import cordboard.media._engine  # noqa: F401

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.media_native.party import Packet, Party, until
 
 from cordboard.media import COMFORT_NOISE, PCMA, PCMU, Board, BoardSettings, Jack, open_board
+from tests.media_native.party import Packet, Party, until
 
 pytest.importorskip("cordboard.media._engine", reason="the C media engine is not built")
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.media_native.party import ALAW, ULAW, Events, Party, settle, until
 
 from cordboard.media import (
     DTMF,
@@ -31,6 +30,7 @@ from cordboard.media import (
     Silent,
     UnsupportedCodecError,
 )
+from tests.media_native.party import ALAW, ULAW, Events, Party, settle, until
 
 Make = Callable[..., Any]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.media_native.party import until
 
 from cordboard.media import PCMU, Board
+from tests.media_native.party import until
 
 pytestmark = pytest.mark.long
 TOOLS = Path(__file__).resolve().parents[2] / "benchmarks/media/tools"

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from tests.media_native.party import ULAW, Party, parse, until
 
 from cordboard.media import Board, KeyPair, Keys, UnsupportedCodecError
+from tests.media_native.party import ULAW, Party, parse, until
 
 Make = Callable[..., Any]
 SUITES = ["AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32"]

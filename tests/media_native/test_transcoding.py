@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.media_native.party import Party
 
 from cordboard.media import G722, OPUS, PCMA, PCMU, Board, Codec
+from tests.media_native.party import Party
 
 pytest.importorskip("cordboard.media._engine", reason="the C media engine is not built")
 

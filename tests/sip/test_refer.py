@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from tests.sip.support.network import ANSWER, OFFER, Network, Party
 
 from cordboard.sip import events as e
 from cordboard.sip.address import Address
@@ -14,6 +13,7 @@ from cordboard.sip.digest import DigestServer
 from cordboard.sip.flow import Flow
 from cordboard.sip.message import Request, parse_message, response_to
 from cordboard.sip.uri import Uri
+from tests.sip.support.network import ANSWER, OFFER, Network, Party
 
 TARGET = Address(Uri.parse("sip:agent@10.0.0.9"))
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from tests.sip.support.network import ANSWER, OFFER, Network, Party
 
 from cordboard.sip import events as e
 from cordboard.sip.address import Address
 from cordboard.sip.config import EndpointConfig
 from cordboard.sip.uri import Uri
 from cordboard.sip.usage_errors import UnknownSessionError, WrongStateError
+from tests.sip.support.network import ANSWER, OFFER, Network, Party
 
 TARGET = Address(Uri.parse("sip:agent@10.0.0.9"))
 

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import pytest
+
 from tests.support.ports import free_port
 
 MODULES = "/usr/lib/baresip/modules"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from tests.support.ports import free_port
 
 PROGRAM = shutil.which("kamailio") or "/usr/sbin/kamailio"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+
 from tests.support.ports import free_port
 
 SCENARIOS = Path(__file__).parent.parent / "interop" / "scenarios"

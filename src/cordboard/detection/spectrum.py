@@ -27,7 +27,7 @@ QUIET = -96.0
 _BIN = RATE / WINDOW
 _LOW, _HIGH = 16, 221  # bins of 250 and 3437 Hz
 _CLUSTER = 11  # bins (172 Hz) on each side of the strongest that belong to a tone: 480+620 Hz fit in
-_TRACK_FROM = 10  # bins above _LOW (400 Hz) from which partials are followed
+_TRACK_FROM = 2  # bins above _LOW (280 Hz) from which partials are followed
 _TRACK_ROWS = 7  # a partial of a held note is still there after this many rows
 
 

@@ -28,7 +28,7 @@ PROGRESS = (330.0, 640.0)
 """Where ringing and busy tones lie, in Hz."""
 LONGEST_GAP = 6.5
 """Seconds without tone after which a cadence is forgotten."""
-TORN = 0.075
+TORN = 0.095
 """A shorter gap in a tone is a lost packet, in seconds."""
 LIKELY = 0.8
 """Share of the countries, among those whose tones are still possible, that makes an opinion."""
