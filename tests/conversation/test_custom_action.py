@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.http_server import Exchange, HttpServer, http_server
 
 from cordboard.conversation.action_values import ArgumentError, arguments_of, bind_inputs, convert, tool_of
 from cordboard.conversation.custom_action import (
@@ -28,6 +27,7 @@ from cordboard.directory.actions import CustomAction, EndCall, InformationExtrac
 from cordboard.directory.agents import AttachedAction, Attachment
 from cordboard.egress import AddressPolicy, HttpClient, HttpResponse
 from cordboard.variables import Scope, Variables
+from tests.support.http_server import Exchange, HttpServer, http_server
 
 SEED_HEADERS = [
     ("X-Customer-Name", "Jane Doe"),
@@ -321,8 +321,9 @@ def test_a_phone_books_entries_are_the_only_destinations_a_model_can_name() -> N
     transfer = LiveTransfer.model_validate(
         {"action_id": "t", "name": "t", "transfer_mode": "warm_transfer", "phone_book_id": "book"}
     )
-    tool = tool_of(AttachedAction(transfer, Attachment(action_id="t")), ["sales", "support"])
+    tool = tool_of(AttachedAction(transfer, Attachment(action_id="t")), {"sales": "asks for prices", "support": ""})
     assert tool is not None
+    assert "sales: asks for prices" in str(tool.parameters)
     assert list(violations(tool.parameters, {"entry": "sales"})) == []
     assert list(violations(tool.parameters, {"entry": "sip:evil@example.com"}))
     assert list(violations(tool.parameters, {"entry": "sales", "sip_uri": "sip:evil@example.com"}))

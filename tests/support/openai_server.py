@@ -1,13 +1,14 @@
 """A local server that speaks the OpenAI chat completions API, as well or as badly as a test asks of it.
 
-Real HTTP on loopback. Each request takes the next `Answer` of the script; the last one is given again and again.
+Real HTTP on loopback. Each request takes the next `Answer` of the script; the last one is given again and again. Where
+the order of requests is open, a function of the request's body answers instead.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,6 +71,7 @@ class OpenAiServer:
     script: list[Answer]
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
+    respond: Callable[[dict[str, Any]], Answer | str] | None = None
 
     @property
     def base_url(self) -> str:
@@ -81,7 +83,11 @@ class OpenAiServer:
             return
         self.requests.append(exchange.seen.json())
         self.keys.append(exchange.seen.header("Authorization"))
-        answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        if self.respond is not None:
+            given = self.respond(self.requests[-1])
+            answer = Answer(given) if isinstance(given, str) else given
+        else:
+            answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         if answer.wait is not None and answer.wait_after is None:
             await answer.wait.wait()
         if answer.status != 200:
@@ -146,7 +152,9 @@ class OpenAiServer:
 
 
 @asynccontextmanager
-async def openai_server(*script: Answer | str) -> AsyncIterator[OpenAiServer]:
+async def openai_server(
+    *script: Answer | str, respond: Callable[[dict[str, Any]], Answer | str] | None = None
+) -> AsyncIterator[OpenAiServer]:
     """On a free port of loopback; text alone is an answer of that text."""
     answers: Sequence[Answer] = [Answer(each) if isinstance(each, str) else each for each in script] or [Answer("Yes.")]
     server: OpenAiServer | None = None
@@ -156,5 +164,5 @@ async def openai_server(*script: Answer | str) -> AsyncIterator[OpenAiServer]:
         await server.handle(exchange)
 
     async with http_server(handle) as http:
-        server = OpenAiServer(http, list(answers))
+        server = OpenAiServer(http, list(answers), respond=respond)
         yield server

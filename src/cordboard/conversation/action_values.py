@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from cordboard.directory.actions import AnyAction, CustomAction, CustomActionVariable
@@ -17,6 +18,7 @@ from .model import Tool
 MAXIMUM_TEXT = 4000
 """Characters of one argument."""
 MAXIMUM_ITEMS = 100
+NO_ENTRIES: Mapping[str, str] = MappingProxyType({})
 _SOURCES = {
     "hardcoded": Source.FIXED,
     "llm": Source.MODEL,
@@ -224,11 +226,11 @@ def bind_inputs(
     return {**inputs, **own}
 
 
-def tool_of(attached: AttachedAction, entries: Sequence[str] = ()) -> Tool | None:
+def tool_of(attached: AttachedAction, entries: Mapping[str, str] = NO_ENTRIES) -> Tool | None:
     """The action as the model sees it; None where it is not the model's to run.
 
-    ``entries`` are the names of a phone book's entries: one argument with these values alone, so that a caller who
-    dictates a destination reaches nothing else.
+    ``entries`` are a phone book's entries, each name with its condition: one argument with these names alone, so that
+    a caller who dictates a destination reaches nothing else.
     """
     action, attachment = attached
     if attachment.attachment_type != "during" or not _offered(action):
@@ -250,7 +252,9 @@ def tool_of(attached: AttachedAction, entries: Sequence[str] = ()) -> Tool | Non
         if config is not None and config.required:
             required.append(mapping.variable_name)
     if entries:
-        properties["entry"] = {"type": "string", "enum": list(entries), "description": "Whom the caller wants."}
+        choices = "; ".join(f"{name}: {condition}" for name, condition in entries.items() if condition)
+        description = f"Whom the caller wants. {choices}".strip()
+        properties["entry"] = {"type": "string", "enum": list(entries), "description": description}
         required.append("entry")
     parameters = {
         "type": "object",

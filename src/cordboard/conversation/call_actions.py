@@ -20,14 +20,14 @@ from cordboard.directory.agents import Agent, AttachedAction
 from cordboard.egress import HttpClient
 from cordboard.variables import Scope
 
-from .action_values import tool_of
+from .action_values import NO_ENTRIES, tool_of
 from .custom_action import ActionResult, CustomActions, Say
 from .extractors import Finding, extract, header_value
 from .model import Message, Model, Tool
 from .summaries import summarise
 
-Entries = Callable[[LiveTransfer], Sequence[str]]
-"""The names of the entries of a transfer's phone book; none where it has no book."""
+Entries = Callable[[LiveTransfer], Mapping[str, str]]
+"""The entries of a transfer's phone book, each name with its condition; none where it has no book."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class ActionDesk:
         actions: Sequence[AttachedAction],
         model: Model | None,
         *,
-        entries: Entries = lambda transfer: (),
+        entries: Entries = lambda transfer: NO_ENTRIES,
     ) -> CallActions:
         """The actions of one call. ``model`` None: the rules decide, and nothing is extracted or summarised."""
         return CallActions(self, call, agent, actions, model, entries)
@@ -116,7 +116,7 @@ class CallActions:
         tools = []
         for attached in self._actions:
             action = attached.action
-            tool = tool_of(attached, self._entries(action) if isinstance(action, LiveTransfer) else ())
+            tool = tool_of(attached, self._entries(action) if isinstance(action, LiveTransfer) else NO_ENTRIES)
             if tool is not None:
                 tools.append(tool)
         return tools
