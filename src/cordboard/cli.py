@@ -18,7 +18,7 @@ from cordboard.lab.people import BEHAVIOURS
 from cordboard.records.trace import Form, UnknownCallError, read_trace, written
 from cordboard.server import SERVED_TRANSPORTS, run_demo, run_lab, run_server
 from cordboard.settings import Settings
-from cordboard.wire import ListenerError
+from cordboard.wire import ListenerError, TlsError
 
 app = typer.Typer(
     add_completion=False,
@@ -205,7 +205,7 @@ def probe_gateway(
         raise typer.Exit(2)
     try:
         result = asyncio.run(probe(gateway, directory, settings))
-    except ListenerError as error:
+    except (ListenerError, TlsError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     for line in result.lines():

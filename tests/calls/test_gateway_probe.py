@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -16,6 +18,7 @@ from cordboard.calls.gateway_probe import ProbeResult, probe
 from cordboard.cli import app
 from cordboard.settings import Settings
 from cordboard.sip.message import Request, parse_message, response_to
+from tests.support.certificates import Authority, Certificate
 from tests.support.house import directory_of
 
 COLD = """
@@ -43,12 +46,22 @@ FULL = (
 class Peer:
     """Answers every OPTIONS with one status and these headers; keeps what it got."""
 
-    def __init__(self, status: int, headers: tuple[tuple[str, str], ...], transport: str) -> None:
+    def __init__(
+        self,
+        status: int,
+        headers: tuple[tuple[str, str], ...],
+        transport: str,
+        certificate: Certificate | None = None,
+    ) -> None:
         kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
         self._socket = socket.socket(socket.AF_INET, kind)
         self._socket.bind(("127.0.0.1", 0))
         self._socket.settimeout(10)
-        if transport == "tcp":
+        self._tls: ssl.SSLContext | None = None
+        if certificate is not None:
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(certificate.certificate, certificate.key)
+        if transport != "udp":
             self._socket.listen()
         self.port: int = self._socket.getsockname()[1]
         self.got: list[Request] = []
@@ -66,8 +79,10 @@ class Peer:
 
     def _serve(self) -> None:
         with contextlib.suppress(OSError):
-            if self._transport == "tcp":
+            if self._transport != "udp":
                 connection, _ = self._socket.accept()
+                if self._tls is not None:
+                    connection = self._tls.wrap_socket(connection, server_side=True)
                 with connection:
                     connection.sendall(self._answer(connection.recv(65536)))
                 return
@@ -83,8 +98,10 @@ class Peer:
 
 
 @contextlib.contextmanager
-def peer(status: int, *headers: tuple[str, str], transport: str = "udp") -> Iterator[Peer]:
-    somebody = Peer(status, headers, transport)
+def peer(
+    status: int, *headers: tuple[str, str], transport: str = "udp", certificate: Certificate | None = None
+) -> Iterator[Peer]:
+    somebody = Peer(status, headers, transport, certificate)
     try:
         yield somebody
     finally:
@@ -99,11 +116,12 @@ def ask(
     transport: str = "udp",
     more: str = "",
     limit: float = 5,
+    **sip: Any,
 ) -> ProbeResult:
     directory = directory_of(
         extra + GATEWAY.format(port=somebody.port, transport=transport, profile=profile, more=more or "max_calls: 9")
     )
-    settings = Settings(timeouts={"gateway_probe": limit})  # type: ignore[arg-type]
+    settings = Settings(timeouts={"gateway_probe": limit}, sip=sip)  # type: ignore[arg-type]
     return asyncio.run(probe(directory.gateways["peer"], directory, settings))
 
 
@@ -118,6 +136,16 @@ def test_a_peer_that_allows_everything_is_shown_without_a_warning(transport: str
         assert part in text
     request = somebody.got[0]
     assert (request.method, request.headers.get("Accept")) == ("OPTIONS", "application/sdp")
+
+
+@pytest.mark.parametrize(("name", "answered"), [("127.0.0.1", True), ("elsewhere.example", False)])
+def test_a_peer_by_tls_must_prove_its_name(tmp_path: Path, name: str, answered: bool) -> None:
+    """Protects the operator from a probe that praises somebody else's server (RFC 5922 §7.2)."""
+    authority = Authority(tmp_path)
+    with peer(200, *FULL, transport="tls", certificate=authority.issue(name)) as somebody:
+        result = ask(somebody, transport="tls", tls_ca=authority.file)
+    assert (result.status == 200) is answered
+    assert (result.tried == (f"tls:127.0.0.1:{somebody.port}",)) is answered
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.audio import make_tone, write_wav
-from tests.support.baresip import Baresip
-from tests.support.house import DIRECTORY, House, house, lab_person
-from tests.support.kamailio import Kamailio, kamailio
-from tests.support.ports import free_port
 
 from cordboard.calls.events import CallOpened, SipSeen
 from cordboard.lab.people import Behaviour
@@ -24,6 +19,12 @@ from cordboard.sip.address import Address
 from cordboard.sip.message import Request, parse_message
 from cordboard.sip.uri import Uri
 from cordboard.transfer.ports import TransferClaimed, TransferFinished, TransferNews
+from tests.support.audio import make_tone, write_wav
+from tests.support.baresip import Baresip
+from tests.support.certificates import Authority
+from tests.support.house import DIRECTORY, House, house, lab_person
+from tests.support.kamailio import Kamailio, kamailio
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.interop
 
@@ -142,6 +143,84 @@ def test_the_proxy_changes_the_transport_on_the_way(tmp_path: Path, caller_by: s
         assert str(claim.outcome) == "transfer-success"
         assert claim.verified
         assert {request.method for request in double} == {twice}
+
+    asyncio.run(main())
+
+
+def test_a_call_by_tls_on_both_sides_of_us(tmp_path: Path) -> None:
+    """Protects calls that must not be read on the way: the proxy's certificate is checked, its route followed."""
+
+    async def main() -> None:
+        authority = Authority(tmp_path / "certificates")
+        proxys = authority.issue("127.0.0.1", file="proxy")
+        own = authority.issue("127.0.0.1", file="own")
+        ours = free_port(2)
+        async with (
+            kamailio(
+                tmp_path / "proxy",
+                f"sip:127.0.0.1:{ours};transport=tls",
+                certificate=proxys.certificate,
+                key=proxys.key,
+            ) as proxy,
+            lab_person(tmp_path, "human", listens_first=False, tone=880, answers_after=0.1) as human,
+            house(
+                tmp_path,
+                behind(proxy, "tls"),
+                person_port=human.user_agent.shell.ports[0],
+                sip={
+                    "listen": [f"tls://127.0.0.1:{ours}"],
+                    "tls_certificate": own.certificate,
+                    "tls_key": own.key,
+                    "tls_ca": authority.file,
+                },
+            ) as h,
+            lab_person(tmp_path, Behaviour("caller", tone=440, keys="0", keys_after=0.5)) as caller,
+        ):
+            me = Address(Uri("sip", "caller", host="127.0.0.1"))
+            seen = caller.call(Uri.parse(proxy.uri("+15550100")), from_=me)
+            await h.until(lambda: [n for n in h.of(TransferNews) if n.name == "bridged"], what="the bridge")
+            await h.until(lambda: h.of(TransferClaimed), what="the claim")
+            human.calls[0].leg.hangup()
+            await asyncio.wait_for(seen.ended.wait(), 10)
+            claim = await finished(h)
+            assert_routed(h, proxy)
+            assert {report.trace.transport for report in h.of(SipSeen)} == {"tls"}
+        assert str(claim.outcome) == "transfer-success"
+        assert claim.verified
+
+    asyncio.run(main())
+
+
+def test_a_proxy_with_the_certificate_of_another_host_is_not_called(tmp_path: Path) -> None:
+    """Protects against somebody in the proxy's place (RFC 5922 §7.3): no INVITE leaves, and the transfer fails."""
+
+    async def main() -> None:
+        authority = Authority(tmp_path / "certificates")
+        foreign = authority.issue("sip:elsewhere.example", "127.0.0.1", file="proxy")
+        ours = free_port(2)
+        async with (
+            kamailio(
+                tmp_path / "proxy", f"sip:127.0.0.1:{ours}", certificate=foreign.certificate, key=foreign.key
+            ) as proxy,
+            house(
+                tmp_path,
+                behind(proxy, "tls"),
+                sip={
+                    "listen": [f"udp://127.0.0.1:{ours}", "tls://127.0.0.1:0"],
+                    "tls_certificate": foreign.certificate,
+                    "tls_key": foreign.key,
+                    "tls_ca": authority.file,
+                },
+            ) as h,
+            lab_person(tmp_path, Behaviour("caller", tone=440, keys="0", keys_after=0.5)) as caller,
+        ):
+            me = Address(Uri("sip", "caller", host="127.0.0.1"))
+            seen = caller.call(Uri.parse(proxy.uri("+15550100")), from_=me)
+            await h.until(lambda: h.of(TransferClaimed), what="the claim")
+            seen.leg.hangup()
+            claim = await finished(h)
+            assert not [r for r in h.of(SipSeen) if r.leg != "caller" and r.trace.direction == "out"]
+        assert str(claim.outcome) == "transfer-failed-connection-error"
 
     asyncio.run(main())
 

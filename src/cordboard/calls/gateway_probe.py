@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from cordboard.calls.signalling import tls_contexts
 from cordboard.directory.actions import LiveTransfer
 from cordboard.directory.directory import Directory
 from cordboard.directory.gateways import Gateway
@@ -63,7 +64,10 @@ class ProbeResult:
 
 
 async def probe(gateway: Gateway, directory: Directory, settings: Settings) -> ProbeResult:
-    """Send OPTIONS and wait for the answer, `timeouts.gateway_probe` at most. Raises `wire.ListenerError`."""
+    """Send OPTIONS and wait for the answer, `timeouts.gateway_probe` at most.
+
+    Raises `wire.ListenerError` and `wire.TlsError`.
+    """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[OptionsAnswered] = loop.create_future()
     tried: list[str] = []
@@ -85,8 +89,14 @@ async def probe(gateway: Gateway, directory: Directory, settings: Settings) -> P
         resolution_timeout=settings.timeouts.dns,
     )
     host = "[::]" if ":" in gateway.host else "0.0.0.0"
-    shell = SipShell(Endpoint(config, RandomIdentifiers()), (f"{gateway.transport}://{host}:0",), on_event)
+    secure = gateway.transport == "tls"
+    listener = f"{'tcp' if secure else gateway.transport}://{host}:0"
+    tls = tls_contexts(sip) if secure else None
+    shell = SipShell(Endpoint(config, RandomIdentifiers()), (listener,), on_event, tls=tls)
     await shell.start()
+    if secure:
+        # Nobody calls a probe, so that it needs no certificate to listen with: the answer comes back on our connection.
+        shell.endpoint.listening("tls", shell.addresses[0][1])
     limit = settings.timeouts.gateway_probe
     begun = loop.time()
     try:
