@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -13,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.process import free_udp_port
+
+# Of the caller's columns: responses that came again, and ACKs that a repeated 2xx called for.
+_REPEATED = re.compile(r"[0-9]+_([1-6][0-9][0-9]|ACK)_Retrans")
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 
@@ -92,9 +96,7 @@ def call(
         int(last["SuccessfulCall(C)"]),
         int(last["FailedCall(C)"]),
         int(last["Retransmissions(C)"]),
-        sum(
-            int(value) for name, value in _last(counts).items() if name.endswith("_Retrans") and "_recv" in name.lower()
-        ),
+        sum(int(value) for name, value in _last(counts).items() if _REPEATED.fullmatch(name)),
         time.monotonic() - started,
         cpu,
         _errors(folder / f"{scenario}-{port}.errors"),

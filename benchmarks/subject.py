@@ -24,6 +24,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from cordboard.calls.admission import AccessControl
 from cordboard.calls.errors import MediaNegotiationError
 from cordboard.calls.events import CallClosed
 from cordboard.calls.leg import Leg, LegAnswered, LegEnded, LegEvent, LegFailed
@@ -68,14 +69,19 @@ gateways:
 
 
 class ToneVoice:
-    """Speaks in tones, 20 ms a character, so that the figure is the server's and not the voice's."""
+    """Speaks in tones, 20 ms a character, made once: the figure is the server's and not the voice's."""
 
     name = "tone"
 
+    def __init__(self) -> None:
+        self._made: dict[int, Pcm] = {}
+
     async def speak(self, text: str, language: str = "en-US") -> AsyncIterator[Pcm]:
         samples = int(16000 * (0.05 + 0.02 * len(text)))
-        wave = np.sin(2 * np.pi * 1100 * np.arange(samples) / 16000) * 9000
-        yield Pcm(16000, wave.astype("<i2").tobytes())
+        if samples not in self._made:
+            wave = np.sin(2 * np.pi * 1100 * np.arange(samples) / 16000) * 9000
+            self._made[samples] = Pcm(16000, wave.astype("<i2").tobytes())
+        yield self._made[samples]
 
     async def close(self) -> None:
         return None
@@ -90,6 +96,7 @@ def settings_for(folder: Path, t1: float) -> Settings:
             "max_calls_per_source": 20000,
             "calls_per_second": 10000,
             "max_transactions": 200000,
+            "packets_per_second": 1000000,
             "t1": t1,
         },
         "speech": {"recogniser": "none"},
@@ -164,12 +171,21 @@ class Bridger(Answerer):
         )
 
 
+def directory_for(towards: int | None) -> Directory:
+    """One agent, whose transfers go to that port of loopback."""
+    directory = read_directory([YamlFile("directory.yaml", DIRECTORY.format(port=towards or 9))])
+    assert isinstance(directory, Directory), directory
+    return directory
+
+
 @asynccontextmanager
 async def signalling(settings: Settings, towards: int | None) -> AsyncIterator[tuple[int, Counts]]:
-    """A user agent, its port and its tables."""
+    """A user agent behind its access control, its port and its tables."""
+    directory = directory_for(towards)
     board = open_media(settings)
     try:
-        async with user_agent(settings, board, settings.sip.listen, lambda report: None, lambda flow: "allow") as agent:
+        access = AccessControl(settings.sip, lambda: directory)
+        async with user_agent(settings, board, settings.sip.listen, lambda report: None, access) as agent:
             answerer = Answerer(agent) if towards is None else Bridger(agent, towards)
             yield agent.shell.ports[0], lambda: tables(agent) | answerer.counts()
     finally:
@@ -199,9 +215,7 @@ async def server(settings: Settings, towards: int | None) -> AsyncIterator[tuple
         elif isinstance(report, CallClosed):
             outcomes[f"ended.{report.status} {report.reason}"] += 1
 
-    directory = read_directory([YamlFile("directory.yaml", DIRECTORY.format(port=towards or 9))])
-    assert isinstance(directory, Directory), directory
-    async with Server(settings, directory, sinks=(watch,), voice=ToneVoice()) as running:
+    async with Server(settings, directory_for(towards), sinks=(watch,), voice=ToneVoice()) as running:
 
         def counts() -> dict[str, int]:
             sizes = tables(running.user_agent) | {"table.calls": running.live_calls()}
