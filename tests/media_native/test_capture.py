@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.media_native.party import until
 
 from cordboard.media import PCMU, Board, Jack
+from tests.media_native.party import until
 
 SWITCHES = 204
 FRAME = 0.020
@@ -180,12 +180,14 @@ def examine(scene: Scene, seen: dict[int, Seen]) -> None:
         gap, (left, right) = max((b - a, (a, b)) for a, b in window)
         gaps.append(gap)
         excesses.append(gap - FRAME - jitter_around(seen, scene.sources, left, right))
-    beyond = f"median {statistics.median(excesses) * 1e3:.2f} ms, worst {max(excesses) * 1e3:.2f} ms"
-    print(
-        f"\n{scene.name:18} {scene.done} switches, {len(ours.at)} packets:"
-        f" gap median {statistics.median(gaps) * 1e3:.1f} ms, worst {max(gaps) * 1e3:.1f} ms; beyond a frame and the source's jitter: {beyond};"
-        f" clock {min(ahead) * 1e3:+.1f} to {max(ahead) * 1e3:+.1f} ms"
-    )
+    told = {
+        "gap": f"median {statistics.median(gaps) * 1e3:.1f} ms, worst {max(gaps) * 1e3:.1f} ms",
+        "beyond a frame and the source's jitter": (
+            f"median {statistics.median(excesses) * 1e3:.2f} ms, worst {max(excesses) * 1e3:.2f} ms"
+        ),
+        "clock": f"{min(ahead) * 1e3:+.1f} to {max(ahead) * 1e3:+.1f} ms",
+    }
+    print(f"\n{scene.name}: {scene.done} switches, {len(ours.at)} packets; {told}")
     assert max(excesses) <= ALLOWED
     assert max(ahead) - min(ahead) <= 2 * FRAME + ALLOWED, "a frame to either side of the clock"
     assert min(ahead) >= -FRAME - ALLOWED

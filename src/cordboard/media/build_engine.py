@@ -18,8 +18,10 @@ from cffi import FFI
 
 ENGINE = Path(__file__).resolve().parent / "engine"
 SOURCES = (
+    "board",
     "engine",
     "jack",
+    "send",
     "clip",
     "mix",
     "record",

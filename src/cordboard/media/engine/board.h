@@ -16,6 +16,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "codec.h"
 #include "dtmf.h"
@@ -255,6 +257,25 @@ struct board {
 };
 
 int64_t now_ns(void);
+uint32_t random32(void);
+static inline int64_t ticks_ns(int64_t ticks, int clock) { return ticks * SECOND / clock; }
+
+/* The system's own calls: libc's are cancellation points, which cost as much as the rest of what we do for a packet. */
+static inline ssize_t receive_from(int fd, void *data, size_t room, struct address *from) {
+    return syscall(SYS_recvfrom, fd, data, room, 0, from ? &from->name : NULL, from ? &from->size : NULL);
+}
+static inline ssize_t send_to(int fd, const void *data, size_t size, const struct address *to) {
+    return syscall(SYS_sendto, fd, data, size, 0, to ? &to->name : NULL, to ? to->size : 0);
+}
+
+/* board.c */
+void board_announce(struct board *b);
+int sockets_open(struct board *b, struct jack *j); /* 0 or a failure */
+void port_return(struct board *b, int port, int64_t free_at);
+/* engine.c */
+bool worker_open(struct worker *w, struct board *b);
+bool worker_priority(struct worker *w, int priority);
+void worker_bury(struct worker *w);
 void worker_lock(struct worker *w);
 void worker_unlock(struct worker *w);
 void timer_set(struct worker *w, struct timer *t, int64_t due_ms);
@@ -273,7 +294,10 @@ void ear_open(struct ear *e, int rate, void (*hear)(struct ear *, const int16_t 
 void ear_attach(struct jack *j, struct ear **list, struct ear *e);
 void ear_detach(struct ear **list, struct ear *e);
 
-/* jack.c: packets in and out */
+/* jack.c and send.c: packets in and out */
+uint32_t clock_stamp(const struct jack *j, int64_t now);
+int64_t spoken_at(struct jack *j, uint32_t timestamp, int clock, int64_t now);
+void relay_event(struct jack *j, struct jack *from, const struct rtp *p, uint8_t *payload, int64_t now);
 void jack_readable(struct jack *j, struct port *port, int64_t now);
 void jack_frame(struct jack *j, struct frame *f);
 void jack_tick(struct timer *t, int64_t now);

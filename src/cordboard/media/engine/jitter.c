@@ -2,11 +2,13 @@
 
 void reorder_reset(struct reorder *r) {
     r->started = false;
+    r->waiting = 0;
     for (int i = 0; i < REORDER_DEPTH; i++) r->held[i].used = false;
 }
 
 static struct held *oldest(struct reorder *r) {
     struct held *best = NULL;
+    if (!r->waiting) return NULL;
     for (struct held *h = r->held; h < r->held + REORDER_DEPTH; h++)
         if (h->used && (!best || sequence_after(h->sequence, best->sequence) < 0)) best = h;
     return best;
@@ -16,7 +18,7 @@ static void release(struct reorder *r, struct held *h, reorder_deliver *deliver,
     int missing = sequence_after(h->sequence, r->next);
     if (missing > 0) r->lost += (uint64_t)missing;
     r->next = (uint16_t)(h->sequence + 1);
-    h->used = false;
+    h->used = false, r->waiting--;
     deliver(to, h->payload_type, h->timestamp, h->payload, h->size);
 }
 
@@ -61,6 +63,7 @@ void reorder_put(struct reorder *r, const struct rtp *packet, int64_t now_ms, re
         reorder_put(r, packet, now_ms, deliver, to); /* there is room now */
         return;
     }
+    r->waiting++;
     *place = (struct held){.used = true, .payload_type = packet->payload_type, .sequence = packet->sequence,
                            .size = (uint16_t)packet->size, .timestamp = packet->timestamp, .arrived = now_ms};
     memcpy(place->payload, packet->payload, packet->size);

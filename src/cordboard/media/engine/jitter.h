@@ -27,6 +27,7 @@ struct held {
 struct reorder {
     bool started;
     uint16_t next;
+    int waiting; /* packets held */
     uint64_t lost, late;
     struct held held[REORDER_DEPTH];
 };

@@ -4,6 +4,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 enum { ZERO_CROSSINGS = 12, ZERO_CROSSINGS_UP = 8, MOST_TAPS = RESAMPLE_HISTORY, MOST_PHASES = 1000, MOST_FILTERS = 64, CHUNK = 480 };
 
@@ -74,13 +77,6 @@ size_t resample_room(const struct resampler *r, size_t count) {
     return r->filter ? count * (size_t)r->filter->up / (size_t)r->filter->down + 1 : count;
 }
 
-/* Compiled for wider registers too, chosen when the library is loaded. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
-#define WIDE __attribute__((target_clones("avx2", "default")))
-#else
-#define WIDE
-#endif
-
 static inline int16_t filtered(const int16_t *x, const int16_t *c, int taps) {
     int32_t sum = 1 << 14;
     for (int tap = 0; tap < taps; tap++) sum += x[tap] * c[tap];
@@ -88,7 +84,31 @@ static inline int16_t filtered(const int16_t *x, const int16_t *c, int taps) {
     return (int16_t)(sum > 32767 ? 32767 : sum < -32768 ? -32768 : sum);
 }
 
-WIDE static size_t resample_chunk(struct resampler *r, const int16_t *in, size_t count, int16_t *out) {
+#ifdef __SSE2__
+static inline __m128i products(const int16_t *x, const int16_t *c) { /* four sums that make up one sample */
+    __m128i low = _mm_madd_epi16(_mm_loadu_si128((const __m128i *)x), _mm_loadu_si128((const __m128i *)c));
+    __m128i high = _mm_madd_epi16(_mm_loadu_si128((const __m128i *)(x + 8)), _mm_loadu_si128((const __m128i *)(c + 8)));
+    return _mm_add_epi32(low, high);
+}
+
+/* 8 to 16 kHz, what every tap of a telephone call costs: four samples at once, the same sums as `filtered`. */
+static size_t double_rate(const int16_t *c, const int16_t *x, size_t count, int16_t *out) {
+    enum { TAPS = 2 * ZERO_CROSSINGS_UP };
+    _Static_assert(TAPS == 16, "two registers of eight");
+    size_t made = 0;
+    for (; count >= 2; count -= 2, x += 2, made += 4) {
+        __m128i a = products(x, c), b = products(x, c + TAPS), d = products(x + 1, c), e = products(x + 1, c + TAPS);
+        __m128i ab = _mm_add_epi32(_mm_unpacklo_epi32(a, b), _mm_unpackhi_epi32(a, b));
+        __m128i de = _mm_add_epi32(_mm_unpacklo_epi32(d, e), _mm_unpackhi_epi32(d, e));
+        __m128i sum = _mm_add_epi32(_mm_unpacklo_epi64(ab, de), _mm_unpackhi_epi64(ab, de));
+        sum = _mm_srai_epi32(_mm_add_epi32(sum, _mm_set1_epi32(1 << 14)), 15);
+        _mm_storel_epi64((__m128i *)(out + made), _mm_packs_epi32(sum, sum));
+    }
+    return made;
+}
+#endif
+
+static size_t resample_chunk(struct resampler *r, const int16_t *in, size_t count, int16_t *out) {
     const struct filter *f = r->filter;
     int16_t line[RESAMPLE_HISTORY + CHUNK];
     int phase = (int)r->phase, up = f->up, whole = f->down / up, part = f->down % up;
@@ -97,10 +117,15 @@ WIDE static size_t resample_chunk(struct resampler *r, const int16_t *in, size_t
     memcpy(line + kept, in, count * sizeof *line);
     const int16_t *x = line + 1 + phase / up, *end = line + 1 + count;
     phase %= up;
+#ifdef __SSE2__
+    if (up == 2 && f->down == 1 && !phase) {
+        made = double_rate(f->coefficients, x, count, out);
+        x += made / 2;
+    }
+#endif
     while (x < end) {
         const int16_t *c = f->coefficients + phase * f->taps;
-        /* A number of taps that the compiler knows: to go up is what every tap of a telephone call does. */
-        out[made++] = f->taps == 2 * ZERO_CROSSINGS_UP ? filtered(x, c, 2 * ZERO_CROSSINGS_UP) : filtered(x, c, f->taps);
+        out[made++] = filtered(x, c, f->taps);
         x += whole, phase += part;
         if (phase >= up) phase -= up, x++;
     }
