@@ -254,9 +254,14 @@ def test_call_ends_as_it_ended(played: Results, case: Case) -> None:
 
 @ids(RETURNED)
 def test_caller_is_back_with_the_agent(played: Results, case: Case) -> None:
-    """After a failed warm transfer the agent says so and listens again; the caller heard the announcement before."""
+    """After a failed warm transfer the agent says so and listens again; the announcement came before it.
+
+    Where the person refuses at once, there may be no time for an announcement.
+    """
     lines = [line["text"] for line in result(played, case).record["transcript_lines"]]
-    assert lines == ["greeting", "announcement", "sorry"]
+    assert [line for line in lines if line != "announcement"] == ["greeting", "sorry"]
+    if case.name in ("rings-out", "late-200", "nobody", "silence", "mute"):
+        assert lines[1] == "announcement"
 
 
 @ids(COLD)
