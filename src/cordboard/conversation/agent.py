@@ -18,6 +18,7 @@ from cordboard.calls.call import Call
 from cordboard.calls.leg import LegConfirmed, LegEnded, LegEvent, LegFailed, LegKey, LegMark, LegMediaSeen
 from cordboard.directory.actions import CustomAction, EndCall, LiveTransfer, SendDtmf
 from cordboard.directory.agents import Agent, AttachedAction
+from cordboard.media import MediaError
 from cordboard.speech.ports import Hearing, Recogniser, SpeechError
 
 from .call_actions import CallActions
@@ -30,6 +31,7 @@ log = structlog.get_logger(__name__)
 
 APOLOGY = "I am sorry, something went wrong on my side. Please say that again."
 GOODBYE = "I cannot hear you, so I will hang up now. Goodbye."
+TIME_IS_UP = "I am sorry, our time is up, so I have to hang up now. Goodbye."
 BACK_AGAIN = "You are back with me. Is there anything else that I can do for you?"
 STILL_THERE = "Are you still there?"
 NOT_UNDERSTOOD = "I am sorry, I did not understand that."
@@ -62,6 +64,8 @@ class Input:
     text: str
     intent: str | None = None
     seconds: float = 0.0
+    fault: bool = False
+    """The recogniser failed: nothing is known of what was said."""
 
 
 @dataclass(slots=True)
@@ -113,6 +117,8 @@ class AgentOnLine:
         if call_actions is not None:
             call_actions.messages = self._turns.messages
         self._parked = False
+        self._elsewhere = 0.0
+        """Seconds that the caller was not with the agent."""
         self._speaking: asyncio.Event | None = None
         self._hearing: Hearing | None = None
         self._stop_listening: Callable[[], None] | None = None
@@ -133,7 +139,7 @@ class AgentOnLine:
         try:
             self._inputs.put_nowait(given)
         except asyncio.QueueFull:
-            self.call.note("input.dropped", "caller", text=given.text)
+            self.call.note("input.dropped", "caller", way=given.kind)  # which key it was stays unsaid
             return False
         return True
 
@@ -161,6 +167,8 @@ class AgentOnLine:
     async def run(self) -> None:
         """From the answer to the end of the agent's part."""
         stop = self.call.caller.subscribe(self._from_caller)
+        if self.call.caller.over:
+            self._over.set()
         talk = asyncio.ensure_future(self._talk())
         over = asyncio.ensure_future(self._over.wait())
         try:
@@ -168,7 +176,9 @@ class AgentOnLine:
             if not talk.done() and self._parked:
                 # The transfer sees the caller's end by itself and reports.
                 await asyncio.wait({talk}, timeout=self._limits.hang_up_speech)
-            if talk.done() and not talk.cancelled() and (error := talk.exception()) is not None:
+            error = talk.exception() if talk.done() and not talk.cancelled() else None
+            # A jack that closed with its leg, between two steps of the talk, is the end of the call and no fault.
+            if error is not None and not (self.call.caller.over and isinstance(error, MediaError)):
                 raise error
         finally:
             stop()
@@ -189,6 +199,8 @@ class AgentOnLine:
 
     async def _talk(self) -> None:
         caller = self.call.caller
+        if self._over.is_set():
+            return
         caller.jack.hears(self.call.user_agent.comfort)
         await self.before_call()
         prefetch = [
@@ -205,8 +217,11 @@ class AgentOnLine:
                 await self._confirmed.wait()
         except TimeoutError:
             self.call.note("ack.missing", "caller")
+        except asyncio.CancelledError:
+            rendering.cancel()
+            raise
         await rendering
-        self.call.spawn(self._narrator.prefetch(prefetch))
+        self.call.spawn(self._narrator.prefetch([*prefetch, APOLOGY]))
         await self._listen()
         await self._greet(greeting)
         await self._converse()
@@ -229,8 +244,8 @@ class AgentOnLine:
         prompts = 0
         deadline = asyncio.get_running_loop().time() + self._limits.longest_agent_phase
         while not self._over.is_set() and not self.ended_by_agent:
-            if asyncio.get_running_loop().time() > deadline:
-                await self._end("timeout", GOODBYE)
+            if asyncio.get_running_loop().time() - self._elsewhere > deadline:
+                await self._end("timeout", TIME_IS_UP)
                 return
             try:
                 async with asyncio.timeout(self._limits.silence_prompt):
@@ -246,6 +261,11 @@ class AgentOnLine:
             await self._answer(given)
 
     async def _answer(self, given: Input) -> None:
+        if self._over.is_set():
+            return
+        if given.fault:
+            await self._say(APOLOGY)
+            return
         if given.kind == "key":
             attached = self._by_key(given.text)
             if attached is not None:
@@ -277,6 +297,11 @@ class AgentOnLine:
                         wanted = event
         except (ModelError, TimeoutError) as error:
             self.call.note("model.failed", text=str(error) or "time limit")
+            await self._say(APOLOGY)
+            return
+        except Exception as error:
+            log.exception("model_failed", call_id=self.call.call_id)
+            self.call.note("model.failed", text=type(error).__name__)
             await self._say(APOLOGY)
             return
         text = "".join(words).strip()
@@ -350,13 +375,25 @@ class AgentOnLine:
 
     async def _transfer(self, attached: AttachedAction, action: LiveTransfer, arguments: Mapping[str, object]) -> None:
         self._park()
-        report = await self._transfers.run(
-            self.call, self.agent, attached, action, arguments, self._narrator, self._park, self._call_actions
-        )
-        if not report.returned:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            report = await self._transfers.run(
+                self.call, self.agent, attached, action, arguments, self._narrator, self._park, self._call_actions
+            )
+        except Exception as error:
+            if self.call.caller.over:
+                raise
+            log.exception("transfer_failed", call_id=self.call.call_id)
+            self.call.note("fault", text=f"{type(error).__name__}: {error}")
+            self._unpark()
+            await self._say(APOLOGY)
+            return
+        self._elsewhere += loop.time() - began
+        if not report.returned or self.call.caller.over:
             self._over.set()
             return
-        await self._unpark()
+        self._unpark()
         if report.outcome == "transfer-success":
             self._turns.add(Message("system", "The caller has spoken with the person and is back with you."))
             await self._say(BACK_AGAIN)
@@ -373,6 +410,8 @@ class AgentOnLine:
             speech = await self._narrator.render(text)
         except SpeechError as error:
             self.call.note("voice.failed", text=str(error))
+            if text != APOLOGY:
+                await self._say(APOLOGY)  # rendered at the start of the call, so the voice has it at hand
             return
         if self._over.is_set() or self._parked or not speech.data:
             return
@@ -380,7 +419,12 @@ class AgentOnLine:
         mark = next(self._mark_ids)
         self._marks[mark] = played
         caller.jack.hears(caller.jack.say)
-        caller.jack.say.write(speech.data, speech.rate)
+        try:
+            caller.jack.say.write(speech.data, speech.rate)
+        except MediaError as error:  # longer than what may wait
+            self.call.note("speech.failed", "caller", text=str(error))
+            caller.jack.hears(self.call.user_agent.comfort)
+            return
         caller.jack.say.mark(mark)
         self.call.said(text, speech.seconds)
         self._speaking = played
@@ -405,6 +449,8 @@ class AgentOnLine:
     async def _end(self, reason: str, words: str) -> None:
         if words:
             await self._say(self.call.variables.render(words))
+        if self.call.caller.over:  # who has hung up meanwhile was not hung up on
+            return
         self.ended_by_agent = True
         self.reason = reason
         self.call.caller.hangup()
@@ -427,7 +473,7 @@ class AgentOnLine:
         async for utterance in hearing:
             if utterance.fault is not None:
                 self.call.note("recogniser.failed", text=str(utterance.fault))
-                self._take(Input("speech", "", None))
+                self._take(Input("speech", "", fault=True))
                 continue
             self.call.note(
                 "heard",
@@ -458,7 +504,7 @@ class AgentOnLine:
         while not self._inputs.empty():
             self._inputs.get_nowait()
 
-    async def _unpark(self) -> None:
+    def _unpark(self) -> None:
         self._parked = False
         caller = self.call.caller
         caller.jack.say.flush()

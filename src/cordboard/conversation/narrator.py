@@ -43,6 +43,9 @@ class Narrator:
                 fault = SpeechTimeoutError(voice.name, "speak", f"nothing within {self._limit:g} s")
             except SpeechError as error:
                 fault = error
+            except Exception as error:
+                log.exception("voice_broken", provider=voice.name)
+                fault = SpeechError(voice.name, "speak", type(error).__name__)
             else:
                 if not pieces:
                     return Narration(8000, b"")
