@@ -86,7 +86,7 @@ class Speech:
             rate = file.getframerate()
             samples = np.frombuffer(file.readframes(len(data)), dtype="<i2").astype(np.float64)
         sound = trimmed(resample(samples, rate), RATE)
-        sound = sound / (np.max(np.abs(sound)) + 1e-9)
+        sound = np.asarray(sound / (np.max(np.abs(sound)) + 1e-9))
         np.save(path, sound.astype(np.float32))
         return sound
 
@@ -97,7 +97,7 @@ def trimmed(sound: Sound, rate: int) -> Sound:
     count = len(sound) // size
     if not count:
         return sound
-    power = (sound[: count * size].reshape(count, size) ** 2).mean(axis=1)
+    power = np.mean(sound[: count * size].reshape(count, size) ** 2, axis=1)
     loud = np.flatnonzero(power > power.max() * 10**-3.5)
     return np.asarray(sound[loud[0] * size : (loud[-1] + 1) * size])
 

@@ -174,3 +174,39 @@ OTHER_VOICEMAIL: dict[str, tuple[tuple[str, ...], ...]] = {
         ("Oi, aqui é o João, não posso atender agora.", "Deixe uma mensagem."),
     ),
 }
+
+# --- screening --------------------------------------------------------------------------------------------------------
+
+YES = (
+    "Yes.", "Yes please.", "Yeah.", "Yes, put them through.", "Sure, go ahead.", "Yes, I'll take it.", "Of course.",
+    "Okay, put him through.", "Go ahead please.", "Yeah sure.", "Yes, of course.", "Connect them please.",
+    "I will take the call.", "Absolutely.", "Yep.",
+)  # fmt: skip
+NO = (
+    "No.", "No thanks.", "No thank you.", "Not now.", "Sorry, I'm busy.", "No, not now.", "I can't talk right now.",
+    "Nope.", "I'm in a meeting.", "Please take a message.", "No, I can't.", "Sorry, not right now.", "Later.",
+    "I am busy.", "Not at the moment.",
+)  # fmt: skip
+UNRELATED = (
+    "Yesterday I went to the market.", "Yes, but who is it?", "In five minutes, maybe.", "What is this about?",
+    "Who did you say it was?", "I know that song.", "Did you feed the dog?", "Could you say that again?",
+    "Hold on a second.", "Let me check my calendar.", "It depends on what they want.", "Is it important?",
+    "I was just eating lunch.", "The meeting starts at noon.", "Where are you calling from?", "Tell me more about it.",
+    "I guess it's going to rain.", "Now that is interesting.", "Nobody told me anything.", "Nothing new here.",
+    "Just a minute, please.", "She is on another line.", "He went home already.", "You have the wrong number.",
+    "My name is Peter.", "This is the kitchen.", "The printer is broken again.", "How long will it take?",
+    "I'm not sure I understand.", "What time is it now?", "Turn the radio down.", "Give me the report.",
+    "Are you a robot?", "Can you hear me all right?", "Speak up, the line is bad.", "I need the blue folder.",
+    "We were talking about that.", "It was on the news.", "Next week would be better.", "The train was late today.",
+    "Do they know the price?", "How many people are there?", "Put the box over there.", "That's a good question.",
+    "I heard it before.", "Guess who called this morning.", "Yet another problem.", "The shore is beautiful.",
+    "Yellow is my favorite color.", "No idea what you mean, who is this?", "No one is here except me.",
+    "Yes, I know, you told me twice already.", "Wait a moment, someone is at the door.", "Sir, this is a library.",
+    "Okay, so what happened then?", "Well, I think it depends.", "Right, and what is the number?",
+    "Is this about the invoice?", "Ask them what they want.", "I have no idea who that is.", "Three o'clock works.",
+    "The door is open.", "What did you say?", "Who's calling, please?", "My car is in the garage.", "Mom, dinner is ready.",
+    "He says he's coming tomorrow.", "We should know by Friday.", "I suppose you want money.", "Hey, stop that.",
+    "Sorry, what was that?", "Excuse me, I was muted.", "Can I call them myself?", "It is raining here.",
+    "You must be joking.", "Happy birthday to you.", "Two coffees, please.", "The second one on the left.",
+    "Everything is fine here.", "I'm on the other phone.", "Did Susan send the letter?", "Ten dollars is too much.",
+)  # fmt: skip

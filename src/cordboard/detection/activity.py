@@ -94,10 +94,6 @@ class SpeechActivity:
         """How much of the last utterance was held notes, 0 to 1."""
         return self._steady_sum / self._utterance_rows if self._utterance_rows else 0.0
 
-    def silence(self, at: float) -> float:
-        """Seconds since the last voice; 0 while somebody speaks and before anybody has."""
-        return at - self.ended if self.utterances and not self.speaking else 0.0
-
     def feed(self, row: Row, at: float, *, tone: bool, pending: int) -> None:
         """`tone`: this row is a tone, no speech. `pending`: rows up to this one that may turn out as a tone."""
         self._lost_run = self._lost_run + 1 if row.lost else 0

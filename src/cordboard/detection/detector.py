@@ -32,15 +32,15 @@ _EARLY = frozenset({Label.RINGBACK, Label.BUSY, Label.SIT})
 class Parameters:
     """Thresholds of the detector: seconds, unless they say otherwise. Set on the tuning half of the corpus."""
 
-    pause: float = 0.69
+    pause: float = 0.70
     """Quiet after a short greeting that makes it a person's."""
     pause_per_second: float = 0.01
     """More of it for each second spoken."""
     shortest: float = 0.16
     """Less is a click."""
-    short: float = 2.6
+    short: float = 3.05
     """Speech up to this long may be a person's greeting."""
-    long: float = 3.5
+    long: float = 3.6
     """Speech up to this long may still be, in one breath and with `long_pause` of quiet after it."""
     long_pause: float = 1.2
     breath: float = 0.42
@@ -49,6 +49,10 @@ class Parameters:
     """Share of held notes from which `long_pause` of quiet is waited for."""
     hold: float = 2.5
     """Quiet after which a person's verdict is held: a machine would have gone on, or beeped."""
+    hold_long: float = 4.0
+    """The same after a greeting longer than `short`."""
+    after_tone: float = 4.0
+    """A person is not believed in so soon after a fax or busy tone."""
     resumed: float = 0.5
     """Speech that revokes a person's verdict when it goes on within `resumed_within` after the greeting."""
     resumed_within: float = 1.3
@@ -65,10 +69,10 @@ class Parameters:
     silence_held: float = 10.0
     spoken_recently: float = 6.0
     """A tone within this time after speech may be a voicemail's beep."""
-    music: float = 0.32
+    music: float = 0.34
     """Share of held notes (0 to 1) from which sound is music."""
     music_time: float = 1.3
-    notes: float = 0.6
+    notes: float = 0.5
     """Share of held notes from which a short sound is no greeting."""
 
 
@@ -156,7 +160,7 @@ class Detector:
             evidence = f"heard {phrase.words!r}"
             if phrase.label is not Label.HUMAN:
                 self._say(phrase.label, held=True, evidence=evidence)
-            elif self._label is not Label.HUMAN and self._speech.silence(self.seconds) > 0.3 and not self._after:
+            elif self._label is not Label.HUMAN and self._quiet > 0.25 and not self._after:
                 self._say(Label.HUMAN, held=False, evidence=evidence)
         return self._taken()
 
@@ -176,6 +180,12 @@ class Detector:
     def _taken(self) -> list[Event]:
         events, self._events = self._events, []
         return events
+
+    @property
+    def _quiet(self) -> float:
+        """Seconds since the last voice; 0 before the first and while there is one."""
+        speech = self._speech
+        return self.seconds - speech.ended if speech.utterances and not speech.voiced else 0.0
 
     @property
     def _final(self) -> bool:
@@ -279,14 +289,24 @@ class Detector:
             limit = limits.resumed if speech.last_gap < limits.resumed_within else limits.resumed_later
             if more >= limit and speech.length >= 0.8 * limit:
                 self._revoke(f"speech went on for {more:.1f} s")
-        elif at - speech.ended >= limits.hold:
-            self._say(Label.HUMAN, held=True, evidence=f"quiet for {limits.hold:g} s after the greeting")
+        else:
+            hold = limits.hold_long if self._spoken_at_verdict > limits.short else limits.hold
+            if at - speech.ended >= hold:
+                self._say(Label.HUMAN, held=True, evidence=f"quiet for {hold:g} s after the greeting")
 
     def _consider_person(self, at: float, quiet: float) -> None:
         limits = self.parameters
         speech = self._speech
         spoken = speech.spoken
-        if self._label is not Label.HUMAN and speech.steadiness < limits.notes and spoken >= limits.shortest:
+        tone = (
+            self._label in (Label.FAX, Label.BUSY) and at - (self._tones.last_tone - self._offset) < limits.after_tone
+        )
+        if (
+            self._label is not Label.HUMAN
+            and not tone
+            and speech.steadiness < limits.notes
+            and spoken >= limits.shortest
+        ):
             person = self._phrase is not None and self._phrase.label is Label.HUMAN
             machine = self._phrase is not None and not person
             if self._after is Label.MACHINE:

@@ -44,9 +44,10 @@ class Answered:
 ACCEPT = (
     "(yes | yeah | yep) [please | sure | okay | of course | i will | i do | go ahead]",
     "[yes] (sure | of course | absolutely | certainly) [thing]",
-    "[yes | okay | sure] (put | patch) (them | him | her | it | the call) through [please]",
-    "[yes | okay | sure] connect (them | him | her | us | me | the call) [please | now]",
-    "[yes | okay | sure] (i'll | i will | i can) take (it | the call | this call | that call)",
+    "[yes | okay | sure] put (them | him | her | the call) through [please]",
+    "(yes | okay | sure) connect (them | him | her | us | me | the call) [please | now]",
+    # Without a yes before it "I will take it" is heard in too much.
+    "(yes | okay | sure) (i'll | i will | i can) take (it | the call | this call | that call)",
     "[yes | okay | sure] go ahead [please]",
     "[yes | okay] i accept [the call]",
     "yes i (can | have time | am ready)",
@@ -54,11 +55,12 @@ ACCEPT = (
 DECLINE = (
     "(no | nope) [thanks | thank you | sorry | not now | i can't | i cannot]",
     "[sorry | no] not (now | right now | today | at the moment)",
-    "[sorry | no] i (can't | cannot | can not) [take it | talk | talk now | right now | take the call]",
+    "(sorry | no) i (can't | cannot | can not) [take it | talk | talk now | right now | take the call]",
+    "i (can't | cannot) talk (now | right now)",
     "[sorry | no] i (am | have | do) (busy | no time | not have time)",
     "[sorry | no] (i'm | i am) (busy | in a meeting | not available)",
     "[please] (take a message | tell them to call back | tell them i will call back)",
-    "[no] i (decline | don't want to | do not want to)",
+    "no i (decline | don't want to | do not want to)",
     "[maybe | call back] later",
     "no i don't [have time | want to]",
 )

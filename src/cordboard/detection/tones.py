@@ -198,6 +198,9 @@ class ToneEar:
     def forget(self) -> None:
         """The next row is the first of a new listening (the leg was answered); a tone that sounds goes on."""
         self._told = ("", False)
+        self._pattern = []
+        self._ended = self._beep = None
+        self._notes.clear()
 
     def feed(self, row: Row, at: float, *, spoken: bool, musical: bool) -> Iterator[Heard]:
         """`spoken`: speech was heard shortly before this tone. `musical`: it is part of music."""
