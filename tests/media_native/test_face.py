@@ -24,6 +24,7 @@ from cordboard.media import (
     JackClosedError,
     Latched,
     Mark,
+    MediaError,
     NoPortError,
     NotNegotiatedError,
     Recorded,
@@ -409,6 +410,24 @@ def test_a_party_without_a_socket(board: Board, party: Make) -> None:
     assert 9 <= len(got) <= 12
     assert max(map(abs, array("h", bytes(heard)))) > 10000
     stream.close()
+
+
+def test_a_stream_without_a_socket_follows_its_call_to_any_thread(engine: Any, open_with: Make, party: Make) -> None:
+    board = open_with(engine, threads=3)
+    for _ in range(6):
+        one = board.jack()
+        caller = party(one)
+        one.negotiated(receive=ULAW, send=0, remote=caller.address)
+        stream = board.pcm_jack(16000)
+        one.hears(stream)
+        stream.hears(one)
+        caller.send(b"\x10" * 160)
+        stream.write(array("h", [3000] * 1600).tobytes())
+        assert len(caller.collect(0.15)) >= 4
+        assert until(stream.read)
+    others = [board.jack(), board.jack()]
+    with pytest.raises(MediaError):
+        others[0].hears(others[1])
 
 
 def test_closing_is_idempotent_and_final(board: Board, party: Make) -> None:

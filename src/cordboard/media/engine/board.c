@@ -172,7 +172,7 @@ int sockets_open(struct board *b, struct jack *j) {
         int why = errno;
         if (j->rtp.fd >= 0) close(j->rtp.fd);
         j->rtp.fd = -1;
-        port_return(b, port, now_ns() + SECOND); /* somebody else has it: try again later */
+        port_return(b, port, now_ns() + (int64_t)(b->settings.quarantine * SECOND)); /* somebody else has it */
         if (why == EMFILE || why == ENFILE || why == EADDRNOTAVAIL) return SYSTEM;
     }
     return NO_PORT;

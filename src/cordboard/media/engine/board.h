@@ -276,6 +276,7 @@ void port_return(struct board *b, int port, int64_t free_at);
 bool worker_open(struct worker *w, struct board *b);
 bool worker_priority(struct worker *w, int priority);
 void worker_bury(struct worker *w);
+bool jacks_meet(struct jack *a, struct jack *b); /* are they, or can they be, on one thread? */
 void worker_lock(struct worker *w);
 void worker_unlock(struct worker *w);
 void timer_set(struct worker *w, struct timer *t, int64_t due_ms);

@@ -168,6 +168,24 @@ bool worker_open(struct worker *w, struct board *b) {
 
 /* --- jacks --------------------------------------------------------------------------------------------------------- */
 
+static bool roll_add(struct worker *w, struct jack *j) { /* the thread's roll of jacks, under its lock */
+    if (w->jack_count == w->jack_room) {
+        struct jack **more = realloc(w->jacks, (w->jack_room * 2 + 16) * sizeof *more);
+        if (!more) return false;
+        w->jacks = more, w->jack_room = w->jack_room * 2 + 16;
+    }
+    w->jacks[w->jack_count++] = j;
+    return true;
+}
+
+static void roll_remove(struct worker *w, struct jack *j) {
+    for (size_t i = 0; i < w->jack_count; i++)
+        if (w->jacks[i] == j) {
+            w->jacks[i] = w->jacks[--w->jack_count];
+            return;
+        }
+}
+
 static struct jack *jack_make(struct board *b, struct worker *w, int rate, int *failure) {
     struct jack *j = calloc(1, sizeof *j);
     *failure = NO_MEMORY;
@@ -190,12 +208,7 @@ static struct jack *jack_make(struct board *b, struct worker *w, int rate, int *
     }
     j->id = atomic_fetch_add(&b->next_id, 1) + 1;
     worker_lock(w);
-    bool room = w->jack_count < w->jack_room;
-    if (!room) {
-        struct jack **more = realloc(w->jacks, (w->jack_room * 2 + 16) * sizeof *more);
-        if (more) w->jacks = more, w->jack_room = w->jack_room * 2 + 16, room = true;
-    }
-    if (room) w->jacks[w->jack_count++] = j;
+    bool room = roll_add(w, j);
     if (!rate && room) watch(w, j->rtp.fd, &j->rtp), watch(w, j->rtcp.fd, &j->rtcp);
     worker_unlock(w);
     if (!room) {
@@ -232,11 +245,7 @@ void jack_close(struct jack *j) {
     worker_lock(w);
     jack_report(j, now_ns(), true);
     j->closed = true;
-    for (size_t i = 0; i < w->jack_count; i++)
-        if (w->jacks[i] == j) {
-            w->jacks[i] = w->jacks[--w->jack_count];
-            break;
-        }
+    roll_remove(w, j);
     cord_unplug(&j->now), cord_unplug(&j->next);
     while (j->source.listeners) cord_unplug(j->source.listeners);
     while (j->say.source.listeners) cord_unplug(j->say.source.listeners);
@@ -328,8 +337,31 @@ void jack_hears_nothing(struct jack *j) {
     worker_unlock(j->worker);
 }
 
+/* A PCM jack has no socket and follows the first who is plugged to it to their thread. */
+static bool follow(struct jack *j, struct worker *to) {
+    struct worker *from = j->worker;
+    if (from == to) return true;
+    worker_lock(from);
+    bool free_to_go = j->rate && !j->source.listeners && !j->say.source.listeners && !j->now.from && !j->next.from &&
+                      !j->ears && !j->watchers;
+    if (free_to_go) {
+        timer_clear(from, &j->timer);
+        roll_remove(from, j);
+    }
+    worker_unlock(from);
+    if (!free_to_go) return false;
+    worker_lock(to);
+    j->worker = to;
+    bool enrolled = roll_add(to, j);
+    jack_schedule(j, now_ns());
+    worker_unlock(to);
+    return enrolled;
+}
+
+bool jacks_meet(struct jack *a, struct jack *b) { return follow(a, b->worker) || follow(b, a->worker); }
+
 int jack_hears_jack(struct jack *j, struct jack *source, int now) {
-    if (source->worker != j->worker) return OTHER_THREAD;
+    if (!jacks_meet(j, source)) return OTHER_THREAD;
     worker_lock(j->worker);
     jack_plug(j, &source->source, now);
     worker_unlock(j->worker);
@@ -337,7 +369,7 @@ int jack_hears_jack(struct jack *j, struct jack *source, int now) {
 }
 
 int jack_hears_say(struct jack *j, struct jack *owner, int now) {
-    if (owner->worker != j->worker) return OTHER_THREAD;
+    if (!jacks_meet(j, owner)) return OTHER_THREAD;
     worker_lock(j->worker);
     jack_plug(j, &owner->say.source, now);
     worker_unlock(j->worker);
