@@ -11,6 +11,7 @@ import typer
 
 from cordboard import __version__
 from cordboard.calls.gateway_probe import probe
+from cordboard.detection import detect_files
 from cordboard.directory.check import Report, check
 from cordboard.directory.directory import Directory
 from cordboard.directory.keys import DEFAULT_SCOPES, SCOPES, Scope, open_key_store
@@ -127,6 +128,21 @@ def trace(
         raise typer.Exit(1) from None
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
+
+
+@app.command()
+def detect(
+    paths: Annotated[list[Path], typer.Argument(help="WAV files, or folders of them whose names are labels.")],
+) -> None:
+    """Say who answered in recordings: verdicts with times and scores, and a confusion table where folders name labels."""
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        typer.echo(f"there is no {missing[0]}", err=True)
+        raise typer.Exit(2)
+    report = detect_files(paths)
+    for line in (*report.lines, *report.table):
+        typer.echo(line)
+    raise typer.Exit(1 if any(result.error for result in report.results) else 0)
 
 
 @app.command()
