@@ -134,7 +134,7 @@ def trace(
 def detect(
     paths: Annotated[list[Path], typer.Argument(help="WAV files, or folders of them whose names are labels.")],
 ) -> None:
-    """Say who answered in recordings: verdicts with times and scores, and a confusion table where folders name labels."""
+    """Say who answered in recordings: verdicts, times, scores, and a confusion table where folders name labels."""
     missing = [path for path in paths if not path.exists()]
     if missing:
         typer.echo(f"there is no {missing[0]}", err=True)
