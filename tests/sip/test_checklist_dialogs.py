@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from tests.sip.support.network import ANSWER, OFFER, Network, Party
-from tests.sip.support.scripted import Scripted
 
 from cordboard.sip import events as e
 from cordboard.sip.address import Address
 from cordboard.sip.config import EndpointConfig
 from cordboard.sip.message import Request, Response
 from cordboard.sip.uri import Uri
+from tests.sip.support.network import ANSWER, OFFER, Network, Party
+from tests.sip.support.scripted import Scripted
 
 RELIABLE = ("Require", "100rel")
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from tests.sip.support.network import ANSWER
-from tests.sip.support.scripted import Scripted
 
 from cordboard.sip import events as e
 from cordboard.sip.address import Address
 from cordboard.sip.config import Credentials
 from cordboard.sip.message import Request, Response
 from cordboard.sip.uri import Uri
+from tests.sip.support.network import ANSWER
+from tests.sip.support.scripted import Scripted
 
 
 def statuses(s: Scripted, status: int) -> int:

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from itertools import cycle
 
 import pytest
-from tests.sip.support.network import ANSWER, OFFER
-from tests.sip.support.scripted import Scripted
 
 from cordboard.sip import events as e
 from cordboard.sip.address import Address
@@ -16,6 +14,8 @@ from cordboard.sip.flow import Answer, Close, Connect, Flow, Query, Resolve, Sen
 from cordboard.sip.message import Request, Response, parse_message
 from cordboard.sip.resolution import DeadTargets, Resolution, Target, weigh
 from cordboard.sip.uri import Uri
+from tests.sip.support.network import ANSWER, OFFER
+from tests.sip.support.scripted import Scripted
 
 OWN = ("10.0.0.1", 5060)
 ME = Address(Uri.parse("sip:alice@10.0.0.1"))

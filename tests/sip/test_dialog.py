@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from tests.sip.support.network import ANSWER, OFFER
-from tests.sip.support.scripted import Scripted
-
 from cordboard.sip import events as e
 from cordboard.sip.address import Address
 from cordboard.sip.config import Credentials
@@ -12,6 +9,8 @@ from cordboard.sip.digest import DigestServer
 from cordboard.sip.flow import Answer, Query
 from cordboard.sip.message import Request, Response
 from cordboard.sip.uri import Uri
+from tests.sip.support.network import ANSWER, OFFER
+from tests.sip.support.scripted import Scripted
 
 ROUTES = (("Record-Route", "<sip:10.0.1.1;lr>"), ("Record-Route", "<sip:10.0.1.2;lr>"))
 

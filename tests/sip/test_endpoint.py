@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.sip.support.network import OFFER
-from tests.sip.support.scripted import Scripted
 
 from cordboard.sip import events as e
 from cordboard.sip.address import Address
@@ -16,6 +14,8 @@ from cordboard.sip.flow import Flow
 from cordboard.sip.message import Request, Response, parse_message
 from cordboard.sip.uri import Uri
 from cordboard.sip.usage_errors import UnknownSessionError, WrongStateError
+from tests.sip.support.network import OFFER
+from tests.sip.support.scripted import Scripted
 
 TORTURE = sorted((Path(__file__).parent / "torture").rglob("*.dat"))
 

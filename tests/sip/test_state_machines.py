@@ -13,8 +13,6 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.sip.support.network import ANSWER, OFFER
-from tests.sip.support.scripted import SOURCE, Scripted
 
 from cordboard.sip import events as e
 from cordboard.sip.address import Address
@@ -24,6 +22,8 @@ from cordboard.sip.message import Request, Response, response_to
 from cordboard.sip.sipfrag import StatusLine
 from cordboard.sip.uri import Uri
 from cordboard.sip.usage_errors import UnknownSessionError, WrongStateError
+from tests.sip.support.network import ANSWER, OFFER
+from tests.sip.support.scripted import SOURCE, Scripted
 
 TARGET = Address(Uri.parse("sip:x@10.0.0.9"))
 RELIABLE = (("Require", "100rel"),)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from tests.sip.support.network import OFFER
-from tests.sip.support.scripted import Scripted
-
 from cordboard.sip import events as e
 from cordboard.sip.message import Request, Response, response_to
 from cordboard.sip.uri import Uri
+from tests.sip.support.network import OFFER
+from tests.sip.support.scripted import Scripted
 
 
 def responses(messages: list[Request | Response]) -> list[int]:

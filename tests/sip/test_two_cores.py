@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tests.sip.support.network import ANSWER, OFFER, Network, Party
-
 from cordboard.sip import events as e
+from tests.sip.support.network import ANSWER, OFFER, Network, Party
 
 
 def pair() -> tuple[Network, Party, Party]:

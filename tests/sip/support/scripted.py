@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from tests.sip.support.network import OFFER, Network
-
 from cordboard.sip import events as e
 from cordboard.sip.address import Address
 from cordboard.sip.config import EndpointConfig
 from cordboard.sip.flow import Flow
 from cordboard.sip.message import Request, Response, parse_message, response_to
 from cordboard.sip.uri import Uri
+from tests.sip.support.network import OFFER, Network
 
 T = TypeVar("T", Request, Response)
 
