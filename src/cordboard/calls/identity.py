@@ -44,7 +44,7 @@ def identity_of(request: Request, trusted: bool) -> CallerIdentity:
     address = request.from_
     asserted = False
     if trusted:
-        for text in request.headers.values("P-Asserted-Identity")[:MAXIMUM_ENTRIES]:
+        for text in _values(request, "P-Asserted-Identity"):
             try:
                 address, asserted = parse_identity(text), True
                 break
@@ -54,6 +54,13 @@ def identity_of(request: Request, trusted: bool) -> CallerIdentity:
     return CallerIdentity(
         address.uri.user_text.partition(";")[0], address.display_name, asserted, _private(request), diverted, hops
     )
+
+
+def _values(request: Request, name: str) -> list[str]:
+    try:
+        return request.headers.values(name)[:MAXIMUM_ENTRIES]
+    except ParseError:
+        return []
 
 
 def _private(request: Request) -> bool:
@@ -70,7 +77,7 @@ def _private(request: Request) -> bool:
 def _diversions(request: Request) -> tuple[tuple[str, ...], int]:
     numbers: list[str] = []
     counted = 0
-    for text in request.headers.values("Diversion")[:MAXIMUM_ENTRIES]:
+    for text in _values(request, "Diversion"):
         try:
             entry = Diversion.parse(text)
             counted += entry.counter
@@ -78,7 +85,7 @@ def _diversions(request: Request) -> tuple[tuple[str, ...], int]:
             continue
         numbers.append(entry.address.uri.user_text.partition(";")[0])
     history = 0
-    for text in request.headers.values("History-Info")[:MAXIMUM_ENTRIES]:
+    for text in _values(request, "History-Info"):
         try:
             entry_of = HistoryInfo.parse(text)
         except ParseError:
