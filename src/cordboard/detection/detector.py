@@ -38,19 +38,21 @@ class Parameters:
     """More of it for each second spoken."""
     shortest: float = 0.16
     """Less is a click."""
-    short: float = 3.05
+    short: float = 3.3
     """Speech up to this long may be a person's greeting."""
+    recording: float = 2.9
+    """Speech of this length is a machine's until it ends like a person's."""
     long: float = 3.6
     """Speech up to this long may still be, in one breath and with `long_pause` of quiet after it."""
     long_pause: float = 1.2
     breath: float = 0.42
     """A longer pause than that is between sentences."""
-    doubtful: float = 0.16
+    doubtful: float = 0.22
     """Share of held notes from which `long_pause` of quiet is waited for."""
     hold: float = 2.5
     """Quiet after which a person's verdict is held: a machine would have gone on, or beeped."""
     hold_long: float = 4.0
-    """The same after a greeting longer than `short`."""
+    """The same after a greeting longer than `recording`."""
     after_tone: float = 4.0
     """A person is not believed in so soon after a fax or busy tone."""
     resumed: float = 0.5
@@ -131,7 +133,7 @@ class Detector:
     def scores(self) -> tuple[tuple[str, float], ...]:
         """Each stream of evidence between 0 (against a person) and 1; tones and music: how surely they are there."""
         spoken = self._speech.spoken
-        timing = 0.5 if not self._speech.utterances else 1 / (1 + math.exp((spoken - self.parameters.short) / 0.45))
+        timing = 0.5 if not self._speech.utterances else 1 / (1 + math.exp((spoken - self.parameters.recording) / 0.45))
         found = [
             ("timing", timing),
             ("first_utterance", self._speech.first_length),
@@ -271,7 +273,7 @@ class Detector:
         if self._label is Label.HUMAN:
             self._doubt(at)
         if speech.voiced and self._label is not Label.HUMAN:
-            if speech.spoken >= limits.short and self._label is not Label.MACHINE:
+            if speech.spoken >= limits.recording and self._label is not Label.MACHINE:
                 self._say(Label.MACHINE, held=False, evidence=f"{speech.spoken:.1f} s of speech")
             elif speech.spoken >= limits.certain:
                 self._say(Label.MACHINE, held=True, evidence=f"{speech.spoken:.1f} s of speech")
@@ -290,7 +292,7 @@ class Detector:
             if more >= limit and speech.length >= 0.8 * limit:
                 self._revoke(f"speech went on for {more:.1f} s")
         else:
-            hold = limits.hold_long if self._spoken_at_verdict > limits.short else limits.hold
+            hold = limits.hold_long if self._spoken_at_verdict > limits.recording else limits.hold
             if at - speech.ended >= hold:
                 self._say(Label.HUMAN, held=True, evidence=f"quiet for {hold:g} s after the greeting")
 
