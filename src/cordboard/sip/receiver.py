@@ -435,6 +435,9 @@ def stamped(request: Request, flow: Flow) -> tuple[str, ...]:
         if ";rport;" in first:
             lines[0] = first.replace(";rport;", f";rport={port};received={host};", 1)
             return tuple(lines)
+        lowered = first.lower()
+        if "rport" not in lowered and "received" not in lowered and request.via.host == host:
+            return tuple(lines)  # it says already where it came from
     values = request.headers.values("Via")
     values[0] = str(request.via.with_source(host, port))
     return tuple(values)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -245,7 +244,8 @@ class ServerTransaction(_Transaction):
         """A response with the headers that RFC 3261 §8.2.6.2 copies, Via with received and rport."""
         parts = self._parts
         if to_tag is not None and status != 100 and self._tagged != to_tag and self.request.to.tag is None:
-            parts = self._parts = replace(parts, to=f"{self.request.headers.get('To')};tag={to_tag}")
+            to = f"{parts.to};tag={to_tag}"
+            parts = self._parts = RequestParts(parts.method, parts.vias, parts.from_, to, parts.call_id, parts.cseq)
             self._tagged = to_tag
         return response_to(parts, status, reason)
 
