@@ -18,6 +18,7 @@ import structlog
 from cordboard.calls.call import Call
 from cordboard.calls.errors import DialRefusedError
 from cordboard.calls.hold import HoldMusic
+from cordboard.calls.identity import identity_headers, identity_of, user_to_user
 from cordboard.calls.routing import GatewayRoute, Router
 from cordboard.directory.actions import HumanAvailability, LiveTransfer
 from cordboard.directory.agents import Agent, AttachedAction, InputMapping
@@ -410,7 +411,7 @@ class _Draft:
             return Route(nowhere, lambda caller_id: Address(nowhere), lambda caller_id: ())
         return Route(
             reached.uri,
-            lambda caller_id: self._from(caller_id),
+            lambda caller_id: self._identity(reached, caller_id)[0],
             lambda caller_id: self._headers_for(reached, caller_id),
             reached.next_hop,
             reached.credentials,
@@ -435,15 +436,37 @@ class _Draft:
         name = self._agent.name if caller_id is CallerId.AGENT else ""
         return replace(self._address(self._shown_number(caller_id)), display_name=name)
 
+    def _identity(self, reached: GatewayRoute, caller_id: CallerId) -> tuple[Address, list[tuple[str, str]]]:
+        """From, and what asserts it; a caller who hides the number is told to our trust domain only (RFC 3325 §7)."""
+        shown = self._from(caller_id)
+        if caller_id is CallerId.AGENT:
+            return shown, []
+        gateway, request = reached.gateway, self._call.caller.request
+        kind = "P-Asserted-Identity" if "pai" in gateway.manners.caller_id.order else "P-Preferred-Identity"
+        hidden = caller_id is CallerId.ORIGINAL and request is not None and identity_of(request, False).private
+        from_, headers = identity_headers(shown, trusted=gateway.trusted, private=hidden, kind=kind)
+        if not hidden and not {"pai", "ppi"} & set(gateway.manners.caller_id.order):
+            headers = []
+        return from_, headers
+
+    def _user_to_user(self, reached: GatewayRoute) -> list[tuple[str, str]]:
+        """User-to-User (RFC 7433), on an INVITE and inside a Refer-To alike, as the gateway wants it written."""
+        if not self._action.uui:
+            return []
+        if reached.gateway.manners.headers.uui == "none":
+            self._call.warn(f"the gateway {reached.gateway.name} carries no User-to-User")
+            return []
+        try:
+            return [("User-to-User", user_to_user(self._text(self._action.uui)))]
+        except ValueError as error:
+            self._call.warn(str(error))
+            return []
+
     def _headers_for(self, reached: GatewayRoute, caller_id: CallerId) -> tuple[tuple[str, str], ...]:
-        headers = list(self._headers)
+        headers = [*self._headers, *self._user_to_user(reached)]
         rules = reached.gateway.manners.caller_id
         if caller_id is not CallerId.AGENT:
-            identity = str(self._address(self._shown_number(caller_id)))
-            if "pai" in rules.order:
-                headers.append(("P-Asserted-Identity", identity))
-            elif "ppi" in rules.order:
-                headers.append(("P-Preferred-Identity", identity))
+            headers += self._identity(reached, caller_id)[1]
             if rules.original == "diversion" and self._agent.caller_id:
                 headers.append(("Diversion", str(self._address(self._agent.caller_id))))
         return tuple(headers)
