@@ -29,7 +29,10 @@ from cordboard.calls.routing import Router
 from cordboard.calls.signalling import endpoint_config, is_internal, keep_certificates, stream_limits, tls_contexts
 from cordboard.calls.user_agent import UserAgent
 from cordboard.conversation.agent import AgentOnLine, ConversationLimits
+from cordboard.conversation.call_actions import ActionDesk, ActionLimits
+from cordboard.conversation.inbound_webhook import InboundWebhook
 from cordboard.conversation.narrator import Narrator
+from cordboard.conversation.providers import Models, open_http
 from cordboard.conversation.reception import Reception, ReceptionSettings
 from cordboard.conversation.rules import Entry, RuleAction, Rules, RulesModel
 from cordboard.directory.actions import LiveTransfer
@@ -126,6 +129,11 @@ class Server:
             stack.push_async_callback(self.recogniser.close)
             self._spawn(self._warm(self.recogniser))
         self._recorder = Recorder(self.writer, node_id=limits.node_id)
+        self.http = open_http(settings)
+        stack.push_async_callback(self.http.aclose)
+        self.models = Models(settings)
+        stack.push_async_callback(self.models.aclose)
+        self.actions = self._open_actions()
         self.desk = self._open_desk()
         self.reception = self._open_reception()
         stack.push_async_callback(self.drain)
@@ -203,6 +211,16 @@ class Server:
             ),
         )
 
+    def _open_actions(self) -> ActionDesk:
+        timeouts = self.settings.timeouts
+        limits = ActionLimits(
+            custom_action=timeouts.custom_action,
+            header_extractor=timeouts.header_extractor,
+            summary=timeouts.summary,
+            model_turn=timeouts.model_turn,
+        )
+        return ActionDesk(self.http, limits, self.report)
+
     def _open_reception(self) -> Reception:
         settings = self.settings
         return Reception(
@@ -221,16 +239,18 @@ class Server:
                 recordings=settings.records.folder,
                 records_ready=lambda: self.writer.counts()["pending"] < settings.records.max_queue,
             ),
+            InboundWebhook(self.http, limit=settings.timeouts.inbound_webhook),
         )
 
     def _put_on_line(self, call: Call, agent: Agent, actions: tuple[AttachedAction, ...]) -> AgentOnLine:
         timeouts = self.settings.timeouts
         rules = self._rules(agent, actions)
+        model = self.models.for_agent(agent)
         return AgentOnLine(
             call,
             agent,
             actions,
-            model=RulesModel(rules),
+            model=model or RulesModel(rules),
             rules=rules,
             narrator=Narrator(self.voice, self.fallback_voice, language=agent.language, limit=timeouts.speech_sentence),
             recogniser=self.recogniser,
@@ -244,21 +264,23 @@ class Server:
                 hang_up_speech=timeouts.hang_up_speech,
                 longest_agent_phase=timeouts.longest_agent_phase,
             ),
+            call_actions=self.actions.for_call(call, agent, actions, model, entries=self._entries),
         )
+
+    def _entries(self, action: LiveTransfer) -> dict[str, str]:
+        """The entries of a transfer's phone book, each name with its condition."""
+        book = self.directory.phonebook(action.phone_book_id) if action.phone_book_id is not None else None
+        if book is None:
+            return {}
+        return {each.name or each.transfer_condition: each.transfer_condition for each in book.entries}
 
     def _rules(self, agent: Agent, actions: tuple[AttachedAction, ...]) -> Rules:
         return Rules([self._rule(attached) for attached in actions], agent.name)
 
     def _rule(self, attached: AttachedAction) -> RuleAction:
         action = attached.action
-        entries: tuple[Entry, ...] = ()
-        if isinstance(action, LiveTransfer) and action.phone_book_id is not None:
-            book = self.directory.phonebook(action.phone_book_id)
-            entries = (
-                tuple(Entry(each.name or each.transfer_condition, each.transfer_condition) for each in book.entries)
-                if book is not None
-                else ()
-            )
+        named = self._entries(action) if isinstance(action, LiveTransfer) else {}
+        entries = tuple(Entry(name, condition) for name, condition in named.items())
         quoted = " ".join(f'"{phrase}"' for phrase in action.phrases)
         return RuleAction(
             action.name, action.type, f"{attached.instructions} {quoted}".strip(), action.description, entries
@@ -440,7 +462,7 @@ def _record_settings(settings: Settings) -> RecordSettings:
         sip_bytes_per_call=records.trace_bytes_per_call,
         events_per_call=records.max_events_per_call,
         prepared_lifetime=settings.timeouts.prepared_call_lifetime,
-        busy_timeout=min(1.0, settings.timeouts.database),
+        busy_timeout=settings.timeouts.database,
         drain=settings.timeouts.shutdown,
     )
 
