@@ -252,7 +252,8 @@ class AgentOnLine:
                     given = await self._inputs.get()
             except TimeoutError:
                 if prompts >= self._limits.silence_prompts:
-                    await self._end("no_answer_from_caller", GOODBYE)
+                    self.call.note("silence", "caller", prompts=prompts)
+                    await self._end("timeout", GOODBYE)
                     return
                 prompts += 1
                 await self._say(STILL_THERE)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -22,16 +22,21 @@ from cordboard.calls.leg import Leg, LegEnded, LegEvent, LegFailed
 from cordboard.calls.user_agent import UserAgent
 from cordboard.directory.agents import Agent, AttachedAction
 from cordboard.directory.directory import DirectoryLookups
-from cordboard.media import NoPortError
+from cordboard.media import MediaError
 from cordboard.sip import events as sip
 from cordboard.sip.message import Request
 from cordboard.sip.uri import Uri
 from cordboard.variables import ExternalIdentifiers, Scope, Variables, parse_external_identifiers
 
 from .agent import AgentOnLine
+from .inbound_webhook import InboundWebhook, WebhookChoice
 from .ports import ClaimAnswer, PreparedCall, PreparedCalls
 
 log = structlog.get_logger(__name__)
+
+OPERATOR = "an operator hung up"
+SHUTDOWN = "the server was shut down"
+T = TypeVar("T")
 
 
 class AgentFactory(Protocol):
@@ -61,6 +66,8 @@ class _Live:
     agent: AgentOnLine | None
     source: str
     number: str
+    cut: str = ""
+    """Who ended the call where it was neither the caller nor the agent."""
 
 
 class Reception:
@@ -74,6 +81,7 @@ class Reception:
         put_on_line: AgentFactory,
         sink: CallEventSink,
         settings: ReceptionSettings,
+        webhook: InboundWebhook | None = None,
     ) -> None:
         self._user_agent = user_agent
         self._directory = directory
@@ -81,6 +89,7 @@ class Reception:
         self._put_on_line = put_on_line
         self._sink = sink
         self._settings = settings
+        self._webhook = webhook
         self._calls: dict[str, _Live] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._recent: list[float] = []
@@ -106,6 +115,8 @@ class Reception:
         live = self._calls.get(call_id)
         if live is None:
             return False
+        live.cut = live.cut or OPERATOR
+        live.call.note("hang_up", by="operator")
         live.call.caller.hangup()
         return True
 
@@ -121,6 +132,7 @@ class Reception:
     async def end_calls(self, limit: float) -> None:
         """Hang up every call; what has not ended after ``limit`` seconds is cut off."""
         for live in list(self._calls.values()):
+            live.cut = live.cut or SHUTDOWN
             live.call.note("shutdown")
             live.call.caller.hangup()
         if self._tasks:
@@ -162,12 +174,19 @@ class Reception:
             log.info("call_refused", status=error.status, rule=str(error))
             self._user_agent.refuse(incoming, error.status)
             return
-        except NoPortError:
-            log.error("call_refused", status=503, rule="no free media port")
-            self._user_agent.refuse(incoming, 503)
+        except MediaError as error:
+            log.error("call_refused", status=503, rule=str(error))
+            retry = [("Retry-After", str(round(self._settings.retry_after)))]
+            self._user_agent.refuse(incoming, 503, "No Media Port", retry)
             return
+        ending = _Ending(leg)  # before anything else can happen to the leg
+        recordings = self._settings.recordings if agent.is_recording else None
+        call = Call(call_id, leg, Variables(), self._sink, recordings=recordings)
+        live = _Live(call, None, source, number)
+        self._calls[call_id] = live
+        self._idle.clear()
         task = asyncio.get_running_loop().create_task(
-            self._serve(incoming, leg, call_id, number, agent, identity, directory), name=f"call {call_id}"
+            self._serve(incoming, live, ending, agent, identity, directory), name=f"call {call_id}"
         )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -189,29 +208,16 @@ class Reception:
     async def _serve(
         self,
         incoming: sip.IncomingCall,
-        leg: Leg,
-        call_id: str,
-        number: str,
+        live: _Live,
+        ending: _Ending,
         agent: Agent,
         identity: ExternalIdentifiers,
         directory: DirectoryLookups,
     ) -> None:
-        request = incoming.request
-        variables = Variables()
-        variables.collect_headers(request.headers.items())
-        ending = _Ending(leg)
-        call = Call(
-            call_id,
-            leg,
-            variables,
-            self._sink,
-            recordings=self._settings.recordings if agent.is_recording else None,
-        )
-        source = incoming.source or incoming.flow.remote[0]
-        live = _Live(call, None, source, number)
-        self._calls[call_id] = live
-        self._idle.clear()
+        request, call, number, source = incoming.request, live.call, live.number, live.source
+        leg, variables, call_id = call.caller, call.variables, call.call_id
         try:
+            variables.collect_headers(request.headers.items())
             # RFC 3325 §9.1: the asserted number, where its gateway is in our trust domain
             caller_number = identity_of(request, self._user_agent.trusts(source)).number
             claim = await self._claim(identity, caller_number, number, agent, call_id)
@@ -232,6 +238,18 @@ class Reception:
                 else:
                     chosen = wanted
                     call.recordings = self._settings.recordings if chosen.is_recording else None
+            choice = WebhookChoice()
+            if prepared is None and chosen.active:
+                choice = await self._ask_webhook(chosen, leg, caller_number, number)
+                if choice.error:
+                    notes.append(f"the inbound webhook: {choice.error}; the agent of the number answers")
+                wanted = directory.agent(choice.model_id, agent.workspace_id) if choice.model_id else None
+                if wanted is not None:
+                    chosen = wanted
+                    call.recordings = self._settings.recordings if chosen.is_recording else None
+                elif choice.model_id:
+                    notes.append(f"the inbound webhook: the model_id {choice.model_id} is unknown in this workspace")
+                variables.update(Scope.PREPARED, choice.custom_variables)
             _fill(variables, chosen, prepared, call_id, caller_number, number)
             self._sink(
                 CallOpened(
@@ -244,7 +262,9 @@ class Reception:
                     request.call_id,
                     timezone=chosen.timezone,
                     variables=variables.headers(),
-                    custom_variables=dict(prepared.custom_variables) if prepared is not None else {},
+                    custom_variables=dict(
+                        prepared.custom_variables if prepared is not None else choice.custom_variables
+                    ),
                     prepared_id=prepared.prepared_id if prepared is not None else None,
                     external_id=identity.external_id,
                     diversion=identity.diversion or request.headers.get("Diversion"),
@@ -253,6 +273,13 @@ class Reception:
             self._user_agent.claim_traces(leg)
             for note in notes:
                 call.warn(note)
+            if choice.refuse and not leg.over:
+                leg.reject(603)
+                self._close(call, ending, "failed", "error", error="the inbound webhook refused the call")
+                return
+            if leg.over:  # while the prepared call was looked up
+                self._close_unanswered(live, ending)
+                return
             if not chosen.active:
                 leg.reject(480)
                 self._close(call, ending, "failed", "error", error="the agent is inactive")
@@ -260,6 +287,8 @@ class Reception:
             await self._talk(call, live, chosen, directory, ending)
         except Exception as error:
             log.exception("call_failed", call_id=call_id)
+            if leg.state == "new":
+                leg.reject(500)
             self._close(call, ending, "failed", "error", error=f"{type(error).__name__}: {error}")
         finally:
             self._close(call, ending, "failed", "error", error="the call was cut off")
@@ -270,32 +299,53 @@ class Reception:
 
     async def _talk(self, call: Call, live: _Live, agent: Agent, directory: DirectoryLookups, ending: _Ending) -> None:
         leg = call.caller
-        if leg.over:  # cancelled while the prepared call was looked up
-            self._close(call, ending, "canceled", "user_canceled")
-            return
         async with call:
+            online = self._put_on_line(call, agent, directory.actions_of(agent))
+            await _while_ringing(leg, online.before_call())
+            if leg.over:
+                self._close_unanswered(live, ending)
+                return
             leg.answer()
             call.answered()
             call.record(leg)
-            online = self._put_on_line(call, agent, directory.actions_of(agent))
             live.agent = online
-            timed_out = False
+            limit = asyncio.timeout(self._limit(agent))
             try:
-                async with asyncio.timeout(self._limit(agent)):
+                async with limit:
                     await online.run()
             except TimeoutError:
-                timed_out = True
+                if not limit.expired():
+                    raise
                 call.note("longest_call", "caller")
-        if timed_out:
+        if limit.expired():
             self._close(call, ending, "completed", "timeout")
+        elif leg.fault:
+            self._close(call, ending, "failed", "error", error=leg.fault)
         elif ending.by_caller and not online.ended_by_agent:
             self._close(call, ending, "completed", "human_ended_call")
         elif ending.cause == "cancelled":
             self._close(call, ending, "canceled", "user_canceled")
         elif ending.cause in ("no_ack", "session_expired", "dialog_gone"):
             self._close(call, ending, "failed", "error", error=f"the caller's dialog ended: {ending.cause}")
+        elif live.cut == SHUTDOWN and not online.ended_by_agent:
+            self._close(call, ending, "completed", "error", error=SHUTDOWN)
         else:
             self._close(call, ending, "completed", online.reason or "agent_ended_call")
+        await online.after_call()
+
+    async def _ask_webhook(self, agent: Agent, leg: Leg, from_number: str, to_number: str) -> WebhookChoice:
+        url = agent.inbound_call_webhook_url
+        if url is None or self._webhook is None:
+            return WebhookChoice()
+        asking = self._webhook.choose(url, model_id=agent.model_id, from_number=from_number, to_number=to_number)
+        return await _while_ringing(leg, asking) or WebhookChoice()
+
+    def _close_unanswered(self, live: _Live, ending: _Ending) -> None:
+        """Only the caller cancels; what we refused ourselves is our failure."""
+        if ending.by_caller or ending.cause == "cancelled":
+            self._close(live.call, ending, "canceled", "user_canceled")
+        else:
+            self._close(live.call, ending, "failed", "error", error=live.cut or "ended before the answer")
 
     def _limit(self, agent: Agent) -> float:
         if agent.max_duration.is_enabled:
@@ -314,7 +364,8 @@ class Reception:
         if ending.written:
             return
         ending.written = True
-        self._sink(CallClosed(call.call_id, status, reason, ending.party, error))
+        party = ending.party if error is None or ending.by_caller else None
+        self._sink(CallClosed(call.call_id, status, reason, party, error))
 
     def _rename(self, call_id: str, prepared_id: str) -> str:
         """The id of the prepared call becomes the call's; only a claim that succeeded may choose an id."""
@@ -342,6 +393,21 @@ class Reception:
             log.warning("prepared_call_lookup_failed", call_id=call_id, error=str(error) or "time limit")
             return _Unavailable()
         return None
+
+
+async def _while_ringing(leg: Leg, work: Coroutine[Any, Any, T]) -> T | None:
+    """Do something before the answer; None where the caller gives up first."""
+    task = asyncio.get_running_loop().create_task(work)
+    over = asyncio.get_running_loop().create_future()
+    stop = leg.subscribe(lambda event: None if over.done() or not leg.over else over.set_result(None))
+    try:
+        if not leg.over:
+            await asyncio.wait({task, over}, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        stop()
+        task.cancel()
+        over.cancel()
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,10 @@ def _input_faults(
 ) -> Iterator[Fault]:
     """Every ``<name>`` must be bound where the action is attached, and nothing else."""
     wanted = {name for text in _input_templates(action) for name in input_names(text)}
+    if isinstance(action, CustomAction):
+        # The action's own variables are filled by itself and by the model, not where it is attached.
+        wanted -= {each.name for each in action.variables_during_the_call}
+        wanted -= {pair.key for pair in action.variables_before_the_call}
     bound = Counter(mapping.variable_name for mapping in attachment.input_variables_mapping)
     for name in sorted(wanted - bound.keys()):
         yield entry.fault(at, f"the input variable <{name}> of {action.action_id} is not bound")

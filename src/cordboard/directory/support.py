@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cordboard.directory.actions import CustomAction, InformationExtractor, LiveTransfer, SendDtmf, SipHeader
-from cordboard.directory.agents import Agent, Attachment
+from cordboard.directory.actions import CustomAction, LiveTransfer
+from cordboard.directory.agents import Agent
 from cordboard.directory.values import Model
 
 
@@ -28,18 +28,12 @@ def _rows(model: type[Model], *fields: str) -> tuple[NotYet, ...]:
 
 
 NOT_CARRIED_OUT: tuple[NotYet, ...] = (
-    *_rows(CustomAction, "type"),
-    *_rows(InformationExtractor, "type"),
-    NotYet(LiveTransfer, "transfer_mode", frozenset({"cold_transfer", "warm_transfer"})),
-    *_rows(LiveTransfer, "uui", "screen_pop_header", "run_before"),
-    *_rows(LiveTransfer, "summarization_prompt"),
+    NotYet(CustomAction, "action_sound", frozenset({""})),
+    *_rows(LiveTransfer, "screen_pop_header"),
     *_rows(LiveTransfer, "after_bridge"),
-    *_rows(SipHeader, "extractor"),
     NotYet(Agent, "type", frozenset({"inbound"})),
-    NotYet(Agent, "llm", frozenset({"rules"})),
     NotYet(Agent, "greeting_message_mode", frozenset({"agent_static", "human"})),
-    *_rows(Agent, "patience_level", "external_webhook_url", "inbound_call_webhook_url"),
-    NotYet(Attachment, "attachment_type", frozenset({"during"})),
+    *_rows(Agent, "patience_level", "external_webhook_url"),
 )
 
 

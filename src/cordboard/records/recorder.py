@@ -8,7 +8,10 @@ from dataclasses import asdict, is_dataclass, replace
 from enum import Enum
 
 from cordboard.calls import events as calls
+from cordboard.conversation.call_actions import ActionExecuted
 from cordboard.records.models import (
+    CUSTOM_FUNCTION_ACTION,
+    EXTRACT_INFO_ACTION,
     TRANSFER_ACTION,
     CallRecord,
     CallStatus,
@@ -25,7 +28,7 @@ from cordboard.sip.flow import HostPort
 from cordboard.transfer import ports as transfers
 from cordboard.transfer.outcome import Claim
 
-Report = calls.CallEvent | transfers.TransferEvent
+Report = calls.CallEvent | transfers.TransferEvent | ActionExecuted
 
 
 class Recorder:
@@ -67,6 +70,8 @@ class Recorder:
                 sink.update_call(call_id, recordings=recordings)
             case calls.CallClosed():
                 self._closed(report)
+            case ActionExecuted():
+                self._executed(report)
             case transfers.TransferStarted():
                 self._transfer_started(report)
             case transfers.TransferStep(call_id=call_id):
@@ -124,6 +129,24 @@ class Recorder:
             telephony_hangup=TelephonyHangup(by) if by else None,
             telephony_disconnect_reason=_disconnect(report),
             error_message=report.error,
+        )
+
+    def _executed(self, report: ActionExecuted) -> None:
+        custom = report.type == "CUSTOM_ACTION"
+        self._sink.action(
+            report.call_id,
+            ExecutedAction(
+                action_id=report.execution_id,
+                name=report.name,
+                action_type=CUSTOM_FUNCTION_ACTION if custom else EXTRACT_INFO_ACTION,
+                started_at=report.started,
+                ended_at=report.ended,
+                description=report.description,
+                parameters_hard_coded=_object(report.parameters_hard_coded),
+                parameters_from_llm=_object(report.parameters_from_llm),
+                return_value=_json(report.return_value),
+                error_message=report.error,
+            ),
         )
 
     def _transfer_started(self, report: transfers.TransferStarted) -> None:
