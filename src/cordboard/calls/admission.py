@@ -12,6 +12,7 @@ import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
+from functools import lru_cache
 
 import structlog
 
@@ -227,6 +228,7 @@ class AccessControl:
         return passwords.get
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def _plain(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         address = ipaddress.ip_address(host.partition("%")[0])

@@ -30,6 +30,7 @@ class MediaSession:
         self._local = LocalMedia(address, 0, ordered, session_id=session_id)
         self._prefer = (prefer,) if prefer is not None else ()
         self._sent: SessionDescription | None = None
+        self._written: tuple[SessionDescription, bytes] | None = None
         self._offered: SessionDescription | None = None
         self.negotiated: Negotiated | None = None
 
@@ -51,7 +52,12 @@ class MediaSession:
     @property
     def local_description(self) -> bytes:
         """What we said last, offer or answer."""
-        return b"" if self._sent is None else str(self._sent).encode()
+        sent = self._sent
+        if sent is None:
+            return b""
+        if self._written is None or self._written[0] is not sent:
+            self._written = (sent, str(sent).encode())
+        return self._written[1]
 
     def readdress(self, address: str) -> bytes:
         """Our first offer again, with the address that the peer reaches us by. Nothing has been agreed on yet."""
