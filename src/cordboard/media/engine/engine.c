@@ -398,8 +398,8 @@ int jack_send_dtmf(struct jack *j, const char *digits, int duration_ms, int gap_
     else if (strlen(j->digits) + strlen(digits) > MOST_DIGITS) result = FULL;
     if (!result) {
         strcat(j->digits, digits);
-        j->digit_ms = duration_ms < 40 ? 40 : duration_ms > 2000 ? 2000 : duration_ms;
-        j->gap_ms = gap_ms < 40 ? 40 : gap_ms > 2000 ? 2000 : gap_ms;
+        j->digit_ms = duration_ms < 40 ? 40 : duration_ms > 6000 ? 6000 : duration_ms;
+        j->gap_ms = gap_ms < 0 ? 0 : gap_ms > 6000 ? 6000 : gap_ms;
         jack_schedule(j, now_ns());
     }
     worker_unlock(j->worker);
