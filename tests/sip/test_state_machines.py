@@ -496,3 +496,63 @@ def test_any_series_of_challenges_ends_soon_and_once(challenges: list[tuple[int,
         assert latest.call_id == first.call_id
     assert s.methods().count("INVITE") <= 5
     check(s)
+
+
+ANSWERS = ("200", "401", "403", "423", "503", "silence", "time", "end")
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps=st.lists(st.sampled_from(ANSWERS), max_size=10))
+def test_a_registration_goes_on_until_it_is_ended_and_then_leaves_nothing(steps: list[str]) -> None:
+    """RFC 3261 §10.2: whatever the registrar says, one REGISTER is open at most, and the end is told once."""
+    s = Scripted()
+    identifier = s.core.register(
+        Uri.parse("sip:10.0.0.7"),
+        Address(s.party.uri),
+        credentials=Credentials("u", "p"),
+        expires=600,
+        retry=5.0,
+        retry_most=50.0,
+        now=s.now,
+    )
+    s.party.settle()
+    cseqs: list[int] = []
+
+    def newest() -> Request | None:
+        """The REGISTER that waits for its answer."""
+        requests = [m for m in s.outbox if isinstance(m, Request)]
+        if not requests or requests[-1].cseq.number in cseqs:
+            return None
+        return requests[-1]
+
+    def answer(status: int, *headers: tuple[str, str]) -> None:
+        request = newest()
+        if request is not None:
+            cseqs.append(request.cseq.number)
+            s.respond(request, status, *headers, contact="")
+
+    for step in steps:
+        if step == "silence":
+            s.run(33)
+        elif step == "time":
+            s.run(60)
+        elif step == "end":
+            s.core.unregister(identifier, now=s.now)
+            s.party.settle()
+        elif step == "401":
+            answer(401, ("WWW-Authenticate", f'Digest realm="r", nonce="n{len(cseqs)}", qop="auth"'))
+        elif step == "423":
+            answer(423, ("Min-Expires", "900"))
+        else:
+            answer(int(step), ("Expires", "60"))
+        assert s.core.counts()["client_transactions"] <= 1 + len(cseqs)
+    s.core.unregister(identifier, now=s.now)
+    s.party.settle()
+    for _ in range(4):
+        answer(200)
+        s.run(40)
+    assert len(s.party.of(e.RegistrationEnded)) == 1
+    sent = [m.cseq.number for m in s.outbox if isinstance(m, Request)]
+    assert sent == sorted(sent)
+    s.run(100)
+    s.network.assert_idle()
