@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.audio import make_tone, read_stereo, tone_seconds, write_wav
-from tests.support.house import AGENT_TONE, House, house, lab_person
 
 from cordboard.lab.people import Behaviour, Person, Seen
 from cordboard.sip.address import Address
 from cordboard.sip.uri import Uri
+from tests.support.audio import make_tone, read_stereo, tone_seconds, write_wav
+from tests.support.house import AGENT_TONE, House, house, lab_person
 
 MUSIC_TONE = 600
 
@@ -37,6 +37,8 @@ AGENT = """
 
 ACTIONS = {
     "digits": "        transfer_mode: warm_transfer\n        sip_uri: sip:p@127.0.0.1:{human}\n        digits: 12w3",
+    "nonsense": "        transfer_mode: warm_transfer\n        sip_uri: sip:p@127.0.0.1:{human}\n"
+    '        digits: "{{X-Words}}"',
     "accepted": "        transfer_mode: warm_transfer\n        sip_uri: sip:p@127.0.0.1:{accepts}\n"
     "        message_to_transfer_target: whisper\n        screened: true",
     "declined": "        transfer_mode: warm_transfer\n        sip_uri: sip:p@127.0.0.1:{declines}\n"
@@ -116,7 +118,7 @@ async def _one(h: House, stack: AsyncExitStack, folder: Path, name: str, port: i
     seen = caller.call(
         Uri.parse(f"sip:{number}@127.0.0.1:{h.port}"),
         from_=Address(Uri.parse("sip:+15550199@127.0.0.1")),
-        headers=(("X-Port", str(port)),),
+        headers=(("X-Port", str(port)), ("X-Words", "twelve")),
     )
     await asyncio.wait_for(seen.answered.wait(), 10)
     await asyncio.sleep(4.5)  # the call as its parties live it
@@ -173,6 +175,12 @@ def test_extension_digits_are_sent_before_the_bridge(ran: dict[str, Ran]) -> Non
     """Lesson 32: the extension reaches the person's side, in order."""
     found = _check("digits", status=SUCCESS)(ran)
     assert ["1", "2", "3"] in [seen.keys[:3] for seen in found.person["human"].calls]
+
+
+def test_digits_that_a_variable_spoils_end_the_transfer_and_not_the_call(ran: dict[str, Ran]) -> None:
+    """What a variable fills in is checked before anything is dialled; the caller stays with the agent."""
+    found = _check("nonsense", status=("transfer-failed-connection-error", "invalid_destination"))(ran)
+    assert found.record["telephony_hangup"] == "caller"
 
 
 def test_a_screened_person_accepts_with_one(ran: dict[str, Ran]) -> None:

@@ -284,7 +284,13 @@ class _Draft:
             stop_recording=action.stop_recording_after_transfer,
             timeouts=limits.timeouts,
         )
-        policy = plan.policy(SUPPORTED | {Option.WARM_SUMMARY})
+        supported = SUPPORTED | {Option.WARM_SUMMARY}
+        try:
+            policy = plan.policy(supported)
+        except PlanError as error:
+            # Only what a variable filled in can be wrong here: the action itself was checked when it was saved.
+            self._fault = PreparationError(LocalCause.INVALID_DESTINATION, str(error))
+            policy = replace(plan, digits="", on_menu=OnMenu.WAIT, menu_keys="").policy(supported)
         return policy, [self._route(reached) for _ in policy.targets]
 
     def parameters(self) -> dict[str, object]:
@@ -308,10 +314,7 @@ class _Draft:
             except TimeoutError:
                 self._call.warn("the actions before the transfer did not end in time")
             self._waits = False
-            try:
-                self.planned_again(*self.policy())
-            except PlanError as error:
-                raise PreparationError(LocalCause.INVALID_DESTINATION, str(error)) from error
+            self.planned_again(*self.policy())
         if self._fault is not None:
             raise self._fault
         await self._extract_headers()
