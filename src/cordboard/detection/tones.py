@@ -82,7 +82,8 @@ class Run:
             self.level = max(self.level, row.level)
             return
         self.wander += (off * off - self.wander) * weight
-        rise = row.level - self.level
+        # Two rows late, so that the tone's end does not count as a swell.
+        rise = self.last[-3] - self.level
         self.level += rise * weight
         self.ripple += (rise * rise - self.ripple) * weight
 
@@ -211,7 +212,7 @@ class ToneEar:
                 run.rows += run.missed
                 run.missed = 0
                 run.add(row)
-            elif run.missed < (4 if row.lost else 1) and (row.lost or run.begun):
+            elif run.missed < self._patience(run, row):
                 run.missed += 1
             else:
                 self._finish(run, at - STEP * (run.missed + 1))
@@ -227,6 +228,13 @@ class ToneEar:
             self._ended_at = at
             yield from self._sounding(run, at, spoken, musical)
         yield from self._after(at, row, spoken, musical)
+
+    def _patience(self, run: Run, row: Row) -> int:
+        """How many rows may differ before the run is over: a lost packet, concealed or not, does not end a tone."""
+        concealed = row.share > 0.85 and abs(row.centre - run.centre) <= 10.0 and row.level > run.level - 10.0
+        if row.lost or (run.begun and concealed):
+            return 6
+        return 1 if run.begun else 0
 
     # --- runs and cadences ------------------------------------------------------------------------------------------
 
