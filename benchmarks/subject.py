@@ -33,7 +33,8 @@ from cordboard.directory.directory import Directory
 from cordboard.directory.loading import read_directory
 from cordboard.records.recorder import Report
 from cordboard.server import Server, configure_log, open_media, user_agent
-from cordboard.settings import Settings, YamlFile
+from cordboard.documents import YamlFile
+from cordboard.settings import Settings
 from cordboard.sip.address import Address
 from cordboard.sip.events import IncomingCall
 from cordboard.sip.uri import Uri

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cordboard.directory import Directory, read_directory
-from cordboard.settings import Fault, YamlFile
+from cordboard.documents import Fault, YamlFile
 
 AGENT = """\
 agents:

@@ -13,7 +13,7 @@ from cordboard.directory.actions import ACTION_TYPES, LiveTransfer
 from cordboard.directory.agents import Agent
 from cordboard.directory.gateways import Gateway
 from cordboard.directory.phonebooks import Number, PhoneBook
-from cordboard.settings import YamlFile
+from cordboard.documents import YamlFile
 from tests.directory.files import transfer
 
 WORDS = sorted({name for model in (LiveTransfer, Agent, Gateway, PhoneBook, Number) for name in model.model_fields})

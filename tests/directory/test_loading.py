@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cordboard.directory import Directory, EndCall, LiveTransfer, check, export_directory, load_directory, sample_path
-from cordboard.settings import YamlFile
+from cordboard.documents import YamlFile
 from tests.directory.files import AGENT, GATEWAY, action, faults, good, read, transfer
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from cordboard.documents import YamlFile
 from cordboard.settings import (
     ENVIRONMENT,
     Listener,
     Settings,
     SettingsError,
     TimeoutSettings,
-    YamlFile,
     parse_seconds,
     settings_markdown,
 )

@@ -17,11 +17,12 @@ import numpy as np
 
 from cordboard.directory.directory import Directory
 from cordboard.directory.loading import read_directory
+from cordboard.documents import YamlFile
 from cordboard.lab.people import BEHAVIOURS, Behaviour, Person
 from cordboard.media import Board
 from cordboard.records.recorder import Report
 from cordboard.server import Server, person
-from cordboard.settings import Settings, YamlFile
+from cordboard.settings import Settings
 from cordboard.speech.ports import Pcm, Voice
 
 AGENT_TONE = 1100

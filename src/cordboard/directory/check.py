@@ -10,7 +10,8 @@ from pathlib import Path
 from cordboard.directory.actions import LiveTransfer
 from cordboard.directory.directory import Directory, DirectoryFault
 from cordboard.directory.loading import load_directory
-from cordboard.settings import ENVIRONMENT, PREFIX, TRANSPORTS, Fault, Settings, SettingsError, SettingsFault
+from cordboard.documents import Fault
+from cordboard.settings import ENVIRONMENT, PREFIX, TRANSPORTS, Settings, SettingsError, SettingsFault
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from cordboard.directory.agents import Agent, AttachedAction, Attachment
 from cordboard.directory.gateways import Gateway
 from cordboard.directory.phonebooks import Number, PhoneBook
 from cordboard.directory.values import DEFAULT_WORKSPACE, Destination, destination_of, number_key, sip_host
-from cordboard.settings import Fault
+from cordboard.documents import Fault
 from cordboard.variables.numbers import normalise
 
 

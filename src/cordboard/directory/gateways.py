@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from cordboard.directory.values import DEFAULT_WORKSPACE, DialledNumber, Identifier, Model, Name, Seconds
-from cordboard.settings import YamlFile, did_you_mean
+from cordboard.documents import YamlFile, did_you_mean
 
 Transport = Literal["udp", "tcp", "tls"]
 

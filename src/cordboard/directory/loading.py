@@ -32,7 +32,7 @@ from cordboard.directory.phonebooks import Number, PhoneBook
 from cordboard.directory.references import Entries, Entry, reference_faults
 from cordboard.directory.support import not_carried_out
 from cordboard.directory.values import DEFAULT_WORKSPACE, Model, number_key
-from cordboard.settings import Fault, YamlFile, did_you_mean, dotted, rule_of
+from cordboard.documents import Fault, YamlFile, did_you_mean, dotted, rule_of
 
 SECTIONS: Mapping[str, tuple[type[Model], str]] = {
     "agents": (Agent, "model_id"),

@@ -18,7 +18,7 @@ from cordboard.directory.values import (
     Model,
     number_key,
 )
-from cordboard.settings import Fault, YamlFile, did_you_mean, dotted
+from cordboard.documents import Fault, YamlFile, did_you_mean, dotted
 from cordboard.variables.headers import is_x_header, name_is_legal
 from cordboard.variables.placeholders import input_names, names
 
