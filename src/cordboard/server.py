@@ -160,7 +160,7 @@ class Server:
     async def _open_signalling(self) -> None:
         """What goes on beside calls: names of sources, certificates, registrations, the gates of the dial policy."""
         agent, timeouts = self.user_agent, self.settings.timeouts
-        agent.redirect = self.router.redirected
+        agent.redirect = agent.refer_gate = self.router.redirected
         agent.longest_call = self.router.longest_call
         agent.may_call = self.access.may_call
         agent.trusts = self.access.trusts

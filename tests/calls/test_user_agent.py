@@ -1,4 +1,4 @@
-"""User agents over loopback: Replaces takes a leg over, 3xx and REFER are followed by policy, SDP names what is reached."""
+"""User agents over loopback: Replaces, 3xx and REFER lead a leg on by policy; descriptions name what is reached."""
 
 from __future__ import annotations
 

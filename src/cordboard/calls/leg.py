@@ -215,6 +215,12 @@ class Leg:
         self.session = call.session
         self.request = call.request
 
+    def go_on(self, media: MediaSession) -> None:
+        """The session of this leg is another's now, with this media. Raises MediaNegotiationError."""
+        self.media = media
+        self.media_seen = False
+        media.apply(self.jack, self._peer())
+
     def reject(self, status: int, reason: str = "", headers: HeaderList = ()) -> None:
         """Refuse an inbound leg."""
         self._run(lambda core, now: core.reject(self.session, status, reason, headers, now=now))

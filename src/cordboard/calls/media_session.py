@@ -34,6 +34,13 @@ class MediaSession:
         self._offered: SessionDescription | None = None
         self.negotiated: Negotiated | None = None
 
+    def sibling(self) -> MediaSession:
+        """Another session for the same jack, with nothing said or agreed on yet."""
+        local = self._local
+        other = MediaSession(local.address, local.codecs, session_id=local.session_id + 1)
+        other._local = replace(local, session_id=local.session_id + 1)
+        return other
+
     @property
     def agreed(self) -> bool:
         """Whether an offer/answer has been completed."""

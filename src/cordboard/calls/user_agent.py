@@ -16,6 +16,7 @@ import structlog
 
 from cordboard.calls.errors import DialRefusedError, MediaNegotiationError
 from cordboard.calls.events import CallEventSink, Noted, SipSeen
+from cordboard.calls.following import Follower
 from cordboard.calls.identity import identity_of
 from cordboard.calls.leg import HeaderList, Leg, LegEvent
 from cordboard.calls.media_session import MediaSession
@@ -77,6 +78,9 @@ class UserAgent:
         self.on_registration: Callable[[RegistrationEvent], None] | None = None
         self.redirect: Gate | None = None
         """Judges the Contacts of 3xx answers; None: no 3xx is followed."""
+        self.refer_gate: Gate | None = None
+        """Judges the targets of REFERs that peers send; None: whoever subscribes to the leg decides."""
+        self._followers: dict[str, Follower] = {}
         self.longest_call: Callable[[str], float | None] = lambda host: None
         """The longest call through the gateway at a host, in seconds."""
         self.max_hops = 8
@@ -167,7 +171,7 @@ class UserAgent:
         Raises `sip.errors.HeaderInjectionError`, or DialRefusedError where the call has gone round too often, before
         anything is sent.
         """
-        headers = [*headers, *self._onward(target, beside)]
+        headers = [*headers, *self.onward(target, beside)]
         jack = self.board.jack(beside=beside.jack if beside is not None else None)
         prefer = beside.media.sending if beside is not None else None
         media = MediaSession(self.media_address, self.codecs, session_id=next(self._session_ids), prefer=prefer)
@@ -205,7 +209,22 @@ class UserAgent:
             leg.subscribe(lambda event: limit.cancel() if leg.over else None)
         return leg
 
-    def _onward(self, target: Uri, beside: Leg | None) -> list[tuple[str, str]]:
+    def rename(self, leg: Leg, session: str) -> None:
+        """The leg's events are those of another session from now on."""
+        self._legs.pop(leg.session, None)
+        leg.session = session
+        self._legs[session] = leg
+
+    def hang_up_later(self, session: str, seconds: float = 5.0) -> None:
+        """BYE a session that is no leg any more, unless its peer does so first."""
+        reason = ("Reason", str(Reason("Q.850", 16, "Transferred")))
+
+        def hang_up() -> None:
+            self.shell.run(lambda core, now: core.hangup(session, [reason], now=now))
+
+        asyncio.get_running_loop().call_later(seconds, hang_up)
+
+    def onward(self, target: Uri, beside: Leg | None) -> list[tuple[str, str]]:
         """Max-Forwards of a call that goes on (RFC 3261 §16.6 step 3): so that a loop through us ends."""
         if beside is None or beside.request is None:
             return []
@@ -280,7 +299,15 @@ class UserAgent:
                     self.on_incoming(event)
             else:
                 leg = self._legs.get(event.session)
-                if leg is not None:
+                follower = self._followers.get(event.session)
+                if follower is not None:
+                    if not follower.heard(event):
+                        self._followers.pop(event.session, None)
+                elif leg is not None and isinstance(event, sip.ReferRequested) and self.refer_gate is not None:
+                    follower = Follower(self, leg, event)
+                    if follower.start(self.refer_gate):
+                        self._followers[follower.session] = follower
+                elif leg is not None:
                     leg.from_core(event)
         except Exception:
             log.exception("event_failed", kind=type(event).__name__)
