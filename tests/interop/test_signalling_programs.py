@@ -8,16 +8,16 @@ import socket
 from pathlib import Path
 
 import pytest
+
+from cordboard.calls.events import CallClosed, CallOpened, SipSeen
+from cordboard.sip import session_timer
+from cordboard.transfer.ports import TransferClaimed, TransferNews
 from tests.support.house import DIRECTORY, House, house, lab_person
 from tests.support.kamailio import kamailio
 from tests.support.nameserver import name_server
 from tests.support.ports import free_port
 from tests.support.sipp import Sipp
 from tests.support.sipp_script import pause, place, press, receive, request, response, script, sdp
-
-from cordboard.calls.events import CallClosed, CallOpened, SipSeen
-from cordboard.sip import session_timer
-from cordboard.transfer.ports import TransferClaimed, TransferNews
 
 pytestmark = pytest.mark.interop
 
