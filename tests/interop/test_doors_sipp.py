@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import structlog
+
+from cordboard.calls.events import CallOpened
 from tests.support.casting import Played, Scene, agent, caller, nothing_left, stage, transfer
 from tests.support.house import House
 from tests.support.sipp import Sipp
-
-from cordboard.calls.events import CallOpened
 
 pytestmark = pytest.mark.interop
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.casting import Scene, agent, all_of, caller, nothing_left, of, stage
-from tests.support.house import House
 
 from cordboard.calls.events import CallOpened, Spoken
+from tests.support.casting import Scene, agent, all_of, caller, nothing_left, of, stage
+from tests.support.house import House
 
 pytestmark = pytest.mark.interop
 

@@ -11,6 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
+
+from cordboard.sip.address import Address
+from cordboard.sip.message import Request, parse_message
 from tests.support.casting import (
     Played,
     Scene,
@@ -25,9 +28,6 @@ from tests.support.casting import (
 )
 from tests.support.house import House
 from tests.support.sipp import Sipp
-
-from cordboard.sip.address import Address
-from cordboard.sip.message import Request, parse_message
 
 pytestmark = pytest.mark.interop
 

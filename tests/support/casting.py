@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from tests.support.house import House, house
-from tests.support.sipp import Sipp
 
 from cordboard.calls.events import CallClosed, CallOpened, SipSeen, Spoken
 from cordboard.transfer.ports import TransferClaimed, TransferFinished, TransferNews
+from tests.support.house import House, house
+from tests.support.sipp import Sipp
 
 T = TypeVar("T")
 
