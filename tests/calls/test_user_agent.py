@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from cordboard.calls import leg as legs
-from cordboard.calls import user_agent as module
 from cordboard.calls.events import Warned
 from cordboard.calls.leg import Leg, LegAnswered, LegConfirmed, LegEnded
 from cordboard.calls.media_session import MediaSession
@@ -270,20 +269,6 @@ def test_a_recording_that_could_not_be_written_is_told_to_the_record() -> None:
             warned = [report for report in it.reports if isinstance(report, Warned)]
             assert "No space left" in warned[0].text
             assert warned[0].call_id == "call"
-
-    asyncio.run(run())
-
-
-def test_messages_of_nobodys_call_are_bounded_in_octets() -> None:
-    """The largest messages that may come, under a new Call-ID each."""
-
-    async def run() -> None:
-        async with rig() as it:
-            for number in range(200):
-                flow = ("127.0.0.1", 9)
-                it.give(sip.Trace("in", "udp", flow, flow, bytes(65000), f"{number}@test", None))
-            kept = sum(len(each.data) for traces in it.agent._unclaimed.values() for each in traces)
-            assert 0 < kept <= module._UNCLAIMED_BYTES
 
     asyncio.run(run())
 

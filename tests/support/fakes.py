@@ -11,6 +11,8 @@ from cordboard.calls.call import Call
 from cordboard.calls.leg import Leg, LegEnded, LegEvent, LegFailed
 from cordboard.conversation.narrator import Narration
 from cordboard.media import JackClosedError, JackStats
+from cordboard.sip.events import IncomingCall
+from cordboard.sip.message import Request
 from cordboard.variables import Variables
 
 
@@ -92,6 +94,9 @@ class FakeLeg:
         self.media_seen = True
         self.recording: object | None = None
         self.hung_up: list[object] = []
+        self.refused: list[int] = []
+        self.fault = ""
+        self.request: Request | None = None
         self._subscribers: list[Callable[[LegEvent], None]] = []
         user_agent.legs.append(self)
 
@@ -125,6 +130,19 @@ class FakeLeg:
             self.hung_up.append(reason)
             self.tell(LegEnded("bye", None, True))
 
+    def answer(self) -> None:
+        self.state = "answered"
+
+    def ring(self, headers: object = ()) -> None:
+        return None
+
+    def record(self, path: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def reject(self, status: int, *_: object) -> None:
+        self.refused.append(status)
+        self.tell(LegFailed(status, "", None, True, "rejected"))
+
     def stop_recording(self) -> None:
         self.recording = None
 
@@ -154,6 +172,8 @@ class FakeUserAgent:
         self.reaper = FakeReaper()
         self.fails: Exception | None = None
         self.dialled: list[FakeLeg] = []
+        self.refused: list[int] = []
+        self.on_incoming: Callable[[IncomingCall], None] = lambda incoming: None
 
     def dial(self, target: object, *, name: str, subscriber: Callable[[LegEvent], None], **_: Any) -> FakeLeg:
         if self.fails is not None:
@@ -162,6 +182,25 @@ class FakeUserAgent:
         leg.subscribe(subscriber)
         self.dialled.append(leg)
         return leg
+
+    def receive(self, incoming: IncomingCall, *, call_id: str, name: str) -> FakeLeg:
+        if self.fails is not None:
+            raise self.fails
+        leg = FakeLeg(self, name, "new")
+        leg.call_id, leg.request = call_id, incoming.request
+        return leg
+
+    def refuse(self, incoming: IncomingCall, status: int, *_: object) -> None:
+        self.refused.append(status)
+
+    def may_call(self, number: str, source: str) -> bool:
+        return True
+
+    def trusts(self, source: str) -> bool:
+        return False
+
+    def claim_traces(self, leg: FakeLeg) -> None:
+        return None
 
     def listen(self, leg: FakeLeg, listener: Callable[[memoryview], None]) -> Callable[[], None]:
         leg.jack.tap()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import structlog
 
 from cordboard.calls.events import CallAnswered, CallEventSink, Noted, Party, RecordingStarted, Spoken, Warned
+from cordboard.media import MediaError
 from cordboard.variables import Variables
 
 if TYPE_CHECKING:
@@ -57,7 +58,10 @@ class Call:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for ending in self._endings:
-            ending()
+            try:
+                ending()
+            except Exception:
+                log.exception("ending_failed", call_id=self.call_id)
         for task in tuple(self._tasks):
             task.cancel()
         for leg in self.legs:
@@ -114,7 +118,7 @@ class Call:
         path = Path(self.call_id) / f"{leg.name}.wav"
         try:
             leg.record(self.recordings / path)
-        except OSError as error:
-            self.warn(f"the {leg.name} leg is not recorded: {error.strerror or error}")
+        except (OSError, MediaError) as error:
+            self.warn(f"the {leg.name} leg is not recorded: {getattr(error, 'strerror', None) or error}")
             return
         self._sink(RecordingStarted(self.call_id, f"{leg.name}.wav", str(path)))

@@ -6,10 +6,13 @@ re-INVITEs, and knows nothing of agents or transfers. Who wants its facts subscr
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+import structlog
 
 from cordboard.calls.errors import MediaNegotiationError
 from cordboard.calls.media_session import MediaSession
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from cordboard.calls.user_agent import UserAgent
     from cordboard.media import Event as BoardEvent
     from cordboard.media import Jack, Recording
+
+log = structlog.get_logger(__name__)
 
 NORMAL_CLEARING = Reason("Q.850", 16, "Normal call clearing")
 """What a BYE of ours says where nobody says more (RFC 3326 §2, RFC 6432)."""
@@ -169,6 +174,8 @@ class Leg:
         self.state: LegState = "new"
         self.media_seen = False
         self.held = False
+        self.fault = ""
+        """Why we had to hang up although nobody wanted it."""
         self.invited = request is not None
         self.traced = False
         """Whether the call's record is open, so that messages can be reported."""
@@ -191,7 +198,10 @@ class Leg:
 
     def _tell(self, event: LegEvent) -> None:
         for subscriber in tuple(self._subscribers):
-            subscriber(event)
+            try:
+                subscriber(event)
+            except Exception:  # one who stumbles keeps the fact neither from the others nor from the reaper
+                log.exception("leg_event_failed", call_id=self.call_id, leg=self.name, kind=type(event).__name__)
 
     # Commands -------------------------------------------------------------------------------------------------------
 
@@ -281,6 +291,7 @@ class Leg:
         """Two channels: what this party said, what it heard."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self.recording = self.user_agent.board.record(str(path), left=self.jack.said, right=self.jack.heard)
+        self.user_agent.recorded(self, self.recording)
 
     def stop_recording(self) -> None:
         if self.recording is not None:
@@ -308,10 +319,14 @@ class Leg:
                 self._tell(LegRinging(status, reason, early))
             case sip.Answered(response=response, body=body):
                 self.state = "answered"
+                self.media_seen = False  # early media is no evidence of media since the answer
                 fault = self._take_answer(body, final=True)
                 self._tell(LegAnswered(response.status, response.reason, fault))
             case sip.Confirmed(body=body):
-                if body and self._take_answer(body, final=True):
+                # RFC 3264 §4: the ACK of an INVITE without an offer brings the answer to ours
+                if body or not self.media.agreed:
+                    self.fault = self._take_answer(body, final=True)
+                if self.fault:
                     self.hangup(Reason("Q.850", 88, "Incompatible destination"))
                     return
                 self._tell(LegConfirmed())
@@ -363,14 +378,14 @@ class Leg:
 
     def _take_answer(self, body: bytes, *, final: bool) -> str:
         """Apply the peer's answer; the fault in words, or an empty string."""
-        if not body:
-            return "" if self.media.agreed else "the answer has no session description"
+        if not body and not self.media.agreed:
+            return "the answer has no session description"
         try:
-            changed = self.media.take_answer(body)
+            changed = self.media.take_answer(body) if body else False
+            if changed or final:
+                self.media.apply(self.jack, self._peer())
         except MediaNegotiationError as error:
             return str(error)
-        if changed or final:
-            self.media.apply(self.jack, self._peer())
         return ""
 
     def _peer(self) -> str:
@@ -379,14 +394,16 @@ class Leg:
         return flow.remote[0] if flow is not None else ""
 
     def _answer_offer(self, body: bytes) -> None:
+        before = copy.copy(self.media)
         try:
             answer = self.media.take_offer(body) if body else self.media.new_offer()
+            if body:
+                self.media.apply(self.jack, self._peer())
         except MediaNegotiationError as error:
+            self.media = before  # RFC 3261 §14.2: the session goes on as it was
             status = error.status
             self._run(lambda core, now: core.reject_offer(self.session, status, now=now))
             return
-        if body:
-            self.media.apply(self.jack, self._peer())
         self._run(lambda core, now: core.answer_offer(self.session, answer, now=now))
         if self.media.held != self.held:
             self.held = self.media.held

@@ -7,6 +7,7 @@ which they happened and never from within each other.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from cordboard.calls.errors import DialRefusedError, MediaNegotiationError
-from cordboard.calls.events import CallEventSink, Noted, SipSeen
+from cordboard.calls.events import CallEventSink, Noted, SipSeen, Warned
 from cordboard.calls.following import Follower
 from cordboard.calls.identity import identity_of
 from cordboard.calls.leg import HeaderList, Leg, LegEvent
@@ -26,6 +27,7 @@ from cordboard.sip import events as sip
 from cordboard.sip.address import Address
 from cordboard.sip.config import Credentials, EndpointConfig
 from cordboard.sip.endpoint import Endpoint
+from cordboard.sip.errors import SipError
 from cordboard.sip.fields import Reason
 from cordboard.sip.flow import Flow
 from cordboard.sip.redirection import Gate
@@ -33,7 +35,7 @@ from cordboard.sip.uri import Uri
 from cordboard.wire import RandomIdentifiers, SipShell, StreamLimits, TlsContexts
 
 if TYPE_CHECKING:
-    from cordboard.media import Board, Jack
+    from cordboard.media import Board, Jack, Recording
     from cordboard.sdp import Codec
 
 log = structlog.get_logger(__name__)
@@ -44,6 +46,7 @@ FrameListener = Callable[[memoryview], None]
 
 _UNCLAIMED_CALLS = 256
 _UNCLAIMED_MESSAGES = 16
+_UNCLAIMED_BYTES = 4 * 2**20
 
 
 class UserAgent:
@@ -95,6 +98,8 @@ class UserAgent:
         self._jacks: dict[int, Leg] = {}
         self._listeners: dict[int, FrameListener] = {}
         self._unclaimed: OrderedDict[str, list[sip.Trace]] = OrderedDict()
+        self._unclaimed_bytes = 0
+        self._recordings: dict[Recording, Leg] = {}
         self._queue: deque[sip.Event] = deque()
         self._dispatching = False
 
@@ -245,6 +250,7 @@ class UserAgent:
         leg.traced = True
         sip_call_id = leg.request.call_id if leg.request is not None else ""
         for trace in self._unclaimed.pop(sip_call_id, ()):
+            self._unclaimed_bytes -= len(trace.data)
             self.sink(SipSeen(leg.call_id, leg.name, trace))
 
     def listen(self, leg: Leg, listener: FrameListener) -> Callable[[], None]:
@@ -258,6 +264,10 @@ class UserAgent:
                 tap.close()
 
         return stop
+
+    def recorded(self, leg: Leg, recording: Recording) -> None:
+        """The record is told where this recording turns out to be incomplete."""
+        self._recordings[recording] = leg
 
     def forget_leg(self, leg: Leg) -> None:
         """The reaper is done with it."""
@@ -311,6 +321,9 @@ class UserAgent:
                     leg.from_core(event)
         except Exception:
             log.exception("event_failed", kind=type(event).__name__)
+            if isinstance(event, sip.IncomingCall):
+                with contextlib.suppress(SipError):  # it may have been answered before the fault
+                    self.refuse(event, 500)
 
     def _trace(self, trace: sip.Trace) -> None:
         leg = self._legs.get(trace.session) if trace.session is not None else None
@@ -321,14 +334,20 @@ class UserAgent:
         messages = self._unclaimed.setdefault(trace.call_id, [])
         if len(messages) < _UNCLAIMED_MESSAGES:
             messages.append(trace)
-        while len(self._unclaimed) > _UNCLAIMED_CALLS:
-            self._unclaimed.popitem(last=False)
+            self._unclaimed_bytes += len(trace.data)
+        while len(self._unclaimed) > _UNCLAIMED_CALLS or self._unclaimed_bytes > _UNCLAIMED_BYTES:
+            _, oldest = self._unclaimed.popitem(last=False)
+            self._unclaimed_bytes -= sum(len(each.data) for each in oldest)
 
     def _from_board(self) -> None:
         for event in self.board.events():
             if isinstance(event, Recorded):
+                recorded = self._recordings.pop(event.recording, None)
                 if event.error:
                     log.error("recording_failed", path=event.path, error=event.error)
+                    if recorded is not None:
+                        text = f"the recording of the {recorded.name} leg is incomplete: {event.error}"
+                        self.sink(Warned(recorded.call_id, text))
                 continue
             leg = self._jacks.get(event.jack.id)
             if leg is not None:
@@ -340,4 +359,13 @@ class UserAgent:
         for index, identifier in enumerate(identifiers):
             listener = self._listeners.get(identifier)
             if listener is not None:
-                listener(samples[index * 320 : (index + 1) * 320])
+                try:
+                    listener(samples[index * 320 : (index + 1) * 320])
+                except Exception:  # once; the others are heard on
+                    log.exception("listener_failed")
+                    if identifier in self._listeners:
+                        self._listeners[identifier] = _hear_nothing
+
+
+def _hear_nothing(frame: memoryview) -> None:
+    """In the place of a listener that failed, until it is taken away with its tap."""
