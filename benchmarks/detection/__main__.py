@@ -35,15 +35,15 @@ def main() -> int:
     arguments = parser.parse_args()
     if not arguments.keep or not (FOLDER / "test" / "clips.json").exists():
         print(f"{corpus.write(FOLDER, arguments.seed)} clips in {FOLDER}")
-    tuning = results("tuning")
     if arguments.tuning:
-        empty = report.Run(tuning, tuning, tuning, screened.Heard({"unrelated": Counter(none=1)}), arguments.seed)
+        tuning = results("tuning")
+        empty = report.Run(tuning, tuning, len(tuning), screened.Heard({"unrelated": Counter(none=1)}), arguments.seed)
         print(report.markdown(empty))
         return 0
     run = report.Run(
         results("test"),
         results("test", transcript=True),
-        tuning,
+        sum(1 for _ in clips("tuning")),
         screened.measure(FOLDER / "speech", seed=arguments.seed + 100),
         arguments.seed,
     )

@@ -94,7 +94,7 @@ class Run:
         if self.rows > len(self.first):
             tail = list(self.last)[-min(5, self.rows - len(self.first)) :]
             edge += sum(level < self.level - 4.0 for level in tail)
-        return self.before + (self.rows + self.missed - edge) * STEP
+        return self.before + (self.rows - edge) * STEP
 
     @property
     def tone(self) -> bool:
