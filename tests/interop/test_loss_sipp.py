@@ -17,6 +17,8 @@ from tests.support.sipp_script import pause, receive, request, script, sdp
 
 pytestmark = pytest.mark.interop
 
+SETTINGS = {"t1": 0.1, "t2": 0.4, "t4": 0.4, "calls_per_second": 1000, "max_calls_per_source": 500}
+"""Quick timers, and no limit on how fast SIPp catches up after a pause of the machine."""
 LOSS = ("-lost", "5", "-max_retrans", "30")
 
 
@@ -70,7 +72,7 @@ def test_400_of_400_calls_end_right_under_loss(tmp_path: Path) -> None:
     """Protects calls over bad networks: no message is needed once more than its repetition brings it."""
 
     async def main() -> None:
-        async with house(tmp_path, sip={"t1": 0.1, "t2": 0.4, "t4": 0.4}, timeouts={"leg_close": 1}) as h:
+        async with house(tmp_path, sip=SETTINGS, timeouts={"leg_close": 1}) as h:
             await calls(h, tmp_path / "caller", 400, 40, 60)
             await h.until(lambda: not h.server.live_calls(), limit=70, what="the end of the last call")
             assert_ended_once(h, 400)
@@ -84,8 +86,7 @@ def test_ten_thousand_calls_under_loss_retain_nothing(tmp_path: Path) -> None:
     """Protects a server that runs for months: tables are empty, and memory is what it was after the first thousand."""
 
     async def main() -> None:
-        timers = {"t1": 0.2, "t2": 0.8, "t4": 0.8, "max_calls": 1000, "max_calls_per_source": 1000}
-        async with house(tmp_path, sip=timers, timeouts={"leg_close": 1}) as h:
+        async with house(tmp_path, sip=SETTINGS, timeouts={"leg_close": 1}) as h:
             after: list[int] = []
             for round_ in range(10):
                 await calls(h, tmp_path / f"caller{round_}", 1000, 40, 200)
