@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,6 +17,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from cordboard import __version__
 from cordboard.api.app import create_app
@@ -41,7 +43,8 @@ from cordboard.directory.directory import Directory
 from cordboard.directory.keys import SqlKeyStore
 from cordboard.lab.demonstration import CALLER, Demonstration, Narrative, demonstrate
 from cordboard.lab.people import BEHAVIOURS, Behaviour, Person
-from cordboard.media import Board, BoardSettings, open_board
+from cordboard.media import Board, BoardSettings, MediaError, open_board
+from cordboard.records.database import DatabaseUrlError
 from cordboard.records.ladder import render
 from cordboard.records.recorder import Recorder, Report
 from cordboard.records.settings import RecordSettings
@@ -155,7 +158,10 @@ class Server:
         """Where calls and transfers tell what happens."""
         self._recorder(report)
         for sink in self._sinks:
-            sink(report)
+            try:
+                sink(report)
+            except Exception:  # who looks on must not end a call
+                log.exception("sink_failed", kind=type(report).__name__)
 
     async def _open_signalling(self) -> None:
         """What goes on beside calls: names of sources, certificates, registrations, the gates of the dial policy."""
@@ -550,19 +556,41 @@ class _Http(uvicorn.Server):
 async def serve_http(server: Server) -> AsyncIterator[int]:
     """The API and the pages, on `http.listen`; gives the bound port."""
     host, port = server.settings.http.address
-    config = uvicorn.Config(server.application(), host=host, port=port, log_config=None, lifespan="off")
+    # Bound here: where uvicorn cannot bind, it ends the process in the middle of everything.
+    listening = _bind_http(host, port)
+    config = uvicorn.Config(server.application(), log_config=None, lifespan="off")
     http = _Http(config)
-    task = asyncio.create_task(http.serve())
+    task = asyncio.create_task(http.serve(sockets=[listening]))
     try:
         while not http.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.01)
         if task.done():
-            raise ListenerError(f"http.listen: {host}:{port} cannot be bound")
-        yield http.servers[0].sockets[0].getsockname()[1]
+            raise ListenerError(f"http.listen: {host}:{port} is not served")
+        yield listening.getsockname()[1]
     finally:
         http.should_exit = True
-        with contextlib.suppress(asyncio.CancelledError, SystemExit):
+        with contextlib.suppress(asyncio.CancelledError, TimeoutError):
             await asyncio.wait_for(task, server.settings.timeouts.shutdown)
+        listening.close()
+
+
+def _bind_http(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises ListenerError naming the setting, the address and what is in the way."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise ListenerError(f"http.listen: {host}:{port}: {error.strerror or error}") from error
+
+
+_CANNOT_START = (ListenerError, SQLAlchemyError, DatabaseUrlError, SpeechError, MediaError, OSError)
+
+
+def _in_words(error: Exception) -> str:
+    """One line: what failed, without the statement and the advice that a database error carries."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    text = f"{type(error).__name__}: {cause}" if isinstance(error, SQLAlchemyError) else str(error)
+    return f"database.url: {text}" if isinstance(error, SQLAlchemyError | DatabaseUrlError) else text
 
 
 async def run_server(settings: Settings, directory: Directory, *, demo: bool = False) -> int:
@@ -577,8 +605,9 @@ async def run_server(settings: Settings, directory: Directory, *, demo: bool = F
             human = None
             if demo:
                 human = await stack.enter_async_context(_demo_person(server, narrative, "udp://127.0.0.1:5070"))
-        except ListenerError as error:
-            print(f"cordboard: {error}", file=sys.stderr)
+        except _CANNOT_START as error:
+            log.debug("start_failed", exc_info=True)
+            print(f"cordboard: {_in_words(error)}", file=sys.stderr)
             return 1
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, server.reload_certificates)
         stack.callback(asyncio.get_running_loop().remove_signal_handler, signal.SIGHUP)
@@ -589,10 +618,13 @@ async def run_server(settings: Settings, directory: Directory, *, demo: bool = F
             stopping = asyncio.ensure_future(stop.wait())
             await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
-            if working.done():
-                _print(_verdict(working.result()))
-            else:
+            if not working.done():
                 working.cancel()
+            (result,) = await asyncio.gather(working, return_exceptions=True)
+            if isinstance(result, Demonstration):
+                _print(_verdict(result))
+            elif not working.cancelled():
+                log.error("demonstration_failed", exc_info=result)
         host = settings.http.address[0]
         for transport, (address, sip_port) in server.user_agent.shell.addresses:
             _print(f"SIP   {transport}://{address}:{sip_port}")
