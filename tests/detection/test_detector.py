@@ -117,6 +117,18 @@ def test_held_notes_are_music() -> None:
     assert all(label == "music" for label, _ in verdicts(events))
 
 
+def test_a_person_after_a_menu_and_music() -> None:
+    """A queue ends with somebody who says hello; until then nobody is there."""
+    chords = [tone((f, 1.25 * f, 1.5 * f, 3 * f), 0.5) for f in (262, 294, 349, 330, 262, 392, 349, 294)]
+    detector = Detector()
+    listen(quiet(0.3), babbling(2.5), quiet(0.5), detector=detector)
+    assert verdicts(detector.heard("For sales, press one."))[-1] == ("phone_menu", True)
+    waiting = listen(quiet(1.0), *chords, *chords, detector=detector)
+    assert "human" not in {label for label, _ in verdicts(waiting)}
+    events = listen(quiet(0.6), babbling(0.8, 4), quiet(4), detector=detector)
+    assert verdicts(events)[-1] == ("human", True)
+
+
 def test_before_the_answer_only_sure_tones_are_told() -> None:
     """A verdict ends the attempt there, so a provisional one must not be given."""
     busy = listen(quiet(0.3), cadence((480, 620), (0.5, 0.5), 4), detector=Detector(early=True))

@@ -21,8 +21,8 @@ from .spectrum import STEP, Row, Spectrum
 from .tones import Heard, ToneEar
 from .verdicts import Event, Label, Revoked, Verdict
 
-_FINAL = frozenset({Label.VOICEMAIL, Label.FAX, Label.SIT, Label.BUSY, Label.PHONE_MENU})
-"""What speech after it does not change, once held."""
+_FINAL = frozenset({Label.VOICEMAIL, Label.FAX, Label.SIT, Label.BUSY})
+"""What speech after it does not change, once held. A menu or a queue may lead to a person."""
 
 _EARLY = frozenset({Label.RINGBACK, Label.BUSY, Label.SIT})
 """What can be said before the answer."""
@@ -162,7 +162,7 @@ class Detector:
             evidence = f"heard {phrase.words!r}"
             if phrase.label is not Label.HUMAN:
                 self._say(phrase.label, held=True, evidence=evidence)
-            elif self._label is not Label.HUMAN and self._quiet > 0.25 and not self._after:
+            elif self._label is not Label.HUMAN and self._quiet > 0.25 and self._speech.spoken <= self.parameters.short:
                 self._say(Label.HUMAN, held=False, evidence=evidence)
         return self._taken()
 
@@ -216,6 +216,8 @@ class Detector:
         self._all_spoken += self._speech.spoken
         self._speech.restart()
         self._after = after
+        if after in (Label.MUSIC, Label.RINGBACK):
+            self._phrase = None  # somebody else speaks now
         self._spoken_at_verdict = 0.0
 
     def _hear(self, row: Row) -> None:
@@ -273,9 +275,9 @@ class Detector:
         if self._label is Label.HUMAN:
             self._doubt(at)
         if speech.voiced and self._label is not Label.HUMAN:
-            if speech.spoken >= limits.recording and self._label is not Label.MACHINE:
+            if speech.spoken >= limits.recording and self._label not in (Label.MACHINE, Label.PHONE_MENU):
                 self._say(Label.MACHINE, held=False, evidence=f"{speech.spoken:.1f} s of speech")
-            elif speech.spoken >= limits.certain:
+            elif speech.spoken >= limits.certain and self._label is Label.MACHINE:
                 self._say(Label.MACHINE, held=True, evidence=f"{speech.spoken:.1f} s of speech")
         elif not speech.voiced:
             self._consider_person(at, at - speech.ended)
