@@ -18,7 +18,7 @@ import structlog
 from cordboard.calls.call import Call
 from cordboard.calls.errors import DialRefusedError
 from cordboard.calls.hold import HoldMusic
-from cordboard.calls.identity import identity_headers, identity_of, user_to_user
+from cordboard.calls.identity import history_headers, identity_headers, identity_of, user_to_user
 from cordboard.calls.routing import GatewayRoute, Router
 from cordboard.directory.actions import HumanAvailability, LiveTransfer
 from cordboard.directory.agents import Agent, AttachedAction, InputMapping
@@ -470,7 +470,9 @@ class _Draft:
         rules = reached.gateway.manners.caller_id
         if caller_id is not CallerId.AGENT:
             headers += self._identity(reached, caller_id)[1]
-            if rules.original == "diversion" and self._agent.caller_id:
+            if reached.gateway.trusted:  # RFC 7044 §7.1: only a trust domain is told the way of a call
+                headers += history_headers(self._address(self._number("to_phone_number")), reached.uri)
+            elif rules.original == "diversion" and self._agent.caller_id:
                 headers.append(("Diversion", str(self._address(self._agent.caller_id))))
         return tuple(headers)
 
