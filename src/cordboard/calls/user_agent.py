@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from cordboard.calls.identity import identity_of
 from cordboard.calls.leg import HeaderList, Leg, LegEvent
 from cordboard.calls.media_session import MediaSession
 from cordboard.calls.reaper import LegReaper
+from cordboard.calls.unclaimed import UnclaimedTraces
 from cordboard.media import Recorded
 from cordboard.sip import events as sip
 from cordboard.sip.address import Address
@@ -43,10 +44,6 @@ log = structlog.get_logger(__name__)
 RegistrationEvent = sip.RegistrationKept | sip.RegistrationFailed | sip.RegistrationEnded
 FrameListener = Callable[[memoryview], None]
 """Receives 320 samples (20 ms at 16 kHz, native int16) of one leg."""
-
-_UNCLAIMED_CALLS = 256
-_UNCLAIMED_MESSAGES = 16
-_UNCLAIMED_BYTES = 4 * 2**20
 
 
 class UserAgent:
@@ -97,8 +94,7 @@ class UserAgent:
         self._legs: dict[str, Leg] = {}
         self._jacks: dict[int, Leg] = {}
         self._listeners: dict[int, FrameListener] = {}
-        self._unclaimed: OrderedDict[str, list[sip.Trace]] = OrderedDict()
-        self._unclaimed_bytes = 0
+        self._unclaimed = UnclaimedTraces(reap_after)
         self._recordings: dict[Recording, Leg] = {}
         self._queue: deque[sip.Event] = deque()
         self._dispatching = False
@@ -112,6 +108,7 @@ class UserAgent:
         """Stop listening, at once; every leg must have been taken by the reaper."""
         asyncio.get_running_loop().remove_reader(self.board.fileno())
         self.reaper.close()
+        self._unclaimed.close()
         await self.shell.close()
 
     @property
@@ -249,8 +246,7 @@ class UserAgent:
         """From here on the leg's messages are reported; those that came before its call was opened, first."""
         leg.traced = True
         sip_call_id = leg.request.call_id if leg.request is not None else ""
-        for trace in self._unclaimed.pop(sip_call_id, ()):
-            self._unclaimed_bytes -= len(trace.data)
+        for trace in self._unclaimed.claim(sip_call_id):
             self.sink(SipSeen(leg.call_id, leg.name, trace))
 
     def listen(self, leg: Leg, listener: FrameListener) -> Callable[[], None]:
@@ -331,13 +327,7 @@ class UserAgent:
             self.sink(SipSeen(leg.call_id, leg.name, trace))
             leg.from_trace(trace)
             return
-        messages = self._unclaimed.setdefault(trace.call_id, [])
-        if len(messages) < _UNCLAIMED_MESSAGES:
-            messages.append(trace)
-            self._unclaimed_bytes += len(trace.data)
-        while len(self._unclaimed) > _UNCLAIMED_CALLS or self._unclaimed_bytes > _UNCLAIMED_BYTES:
-            _, oldest = self._unclaimed.popitem(last=False)
-            self._unclaimed_bytes -= sum(len(each.data) for each in oldest)
+        self._unclaimed.add(trace)
 
     def _from_board(self) -> None:
         for event in self.board.events():
