@@ -50,7 +50,7 @@ from cordboard.records.recorder import Recorder, Report
 from cordboard.records.settings import RecordSettings
 from cordboard.records.store import RecordStore
 from cordboard.records.writer import RecordWriter
-from cordboard.sdp import codec_named
+from cordboard.sdp import Codec, codec_named
 from cordboard.settings import LogSettings, Settings
 from cordboard.sip.address import Address
 from cordboard.sip.flow import Flow
@@ -397,7 +397,8 @@ async def user_agent(
         listen,
         board,
         media_address=_media_address(settings),
-        codecs=[codec_named(name) for name in settings.media.codecs],
+        codecs=_codecs(settings, board),
+        srtp=settings.media.srtp,
         sink=sink,
         reap_after=timeouts.leg_close,
         tls=tls,
@@ -433,6 +434,16 @@ def _open_recogniser(settings: Settings) -> PocketsphinxRecogniser | None:
         end_silence=settings.timeouts.end_of_speech,
         utterance_limit=settings.timeouts.utterance,
     )
+
+
+def _codecs(settings: Settings, board: Board) -> list[Codec]:
+    """The configured codecs that the engine has, in the configured order."""
+    known = {codec.name.lower() for codec in board.codecs}
+    wanted = [codec_named(name) for name in settings.media.codecs]
+    missing = [codec.name for codec in wanted if codec.name.lower() not in known]
+    if missing:
+        log.warning("codecs_not_offered", codecs=missing, engine=board.engine)
+    return [codec for codec in wanted if codec.name.lower() in known]
 
 
 def _media_address(settings: Settings) -> str:

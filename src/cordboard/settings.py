@@ -267,6 +267,11 @@ class MediaSettings(Section):
     address: str = _("127.0.0.1", "The local address of RTP sockets.")
     external_address: str | None = _(None, "The address written in SDP, where it is not `media.address`.")
     ports: PortRange = _("20000-29999", "UDP ports of RTP; RTCP uses the port above each.")
+    srtp: Literal["off", "optional", "required"] = _(
+        "off",
+        "SRTP by SDES (RFC 4568): never, where a peer offers it, or always. A gateway whose profile says `sdes` is "
+        "offered SRTP whatever this says.",
+    )
     codecs: List = _(("PCMU", "PCMA"), "Codecs offered, in order of preference.", min_length=1)
     threads: Count = _(1, "Media threads of the C engine; best one for each spare core.", ge=1, le=64)
     engine: Literal["auto", "c", "python"] = _(

@@ -260,7 +260,7 @@ def test_caller_is_back_with_the_agent(played: Results, case: Case) -> None:
     """
     lines = [line["text"] for line in result(played, case).record["transcript_lines"]]
     assert [line for line in lines if line != "announcement"] == ["greeting", "sorry"]
-    if case.name in ("rings-out", "late-200", "nobody", "silence", "mute"):
+    if case.name in ("rings-out", "late-200", "silence", "mute"):
         assert lines[1] == "announcement"
 
 

@@ -186,12 +186,17 @@ async def house(
 
 @asynccontextmanager
 async def lab_person(
-    folder: Path, behaviour: str | Behaviour, *, voice: Voice | None = None, **changes: Any
+    folder: Path,
+    behaviour: str | Behaviour,
+    *,
+    voice: Voice | None = None,
+    media: dict[str, Any] | None = None,
+    **changes: Any,
 ) -> AsyncIterator[Person]:
     """Somebody of the lab on a free port; recordings go below ``folder``."""
     chosen = BEHAVIOURS[behaviour] if isinstance(behaviour, str) else behaviour
     async with person(
-        settings_for(folder),
+        settings_for(folder, media=media or {}),
         voice or ToneVoice(),
         chosen.changed(**changes),
         "udp://127.0.0.1:0",

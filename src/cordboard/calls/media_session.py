@@ -4,22 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cordboard.calls.errors import MediaNegotiationError
+from cordboard.media import KeyPair as BoardKeyPair
+from cordboard.media import Keys as BoardKeys
 from cordboard.media import MediaError
-from cordboard.sdp import Codec, LocalMedia, Negotiated, SdpError, SessionDescription, accept, answer, offer
+from cordboard.sdp import Codec, Keys, LocalMedia, Negotiated, SdpError, SessionDescription, accept, answer, offer
 from cordboard.sip.transport import address_class
 
 if TYPE_CHECKING:
     from cordboard.media import Jack
 
 
+Security = Literal["off", "optional", "required"]
+
+
 class MediaSession:
-    """``prefer`` is the codec that the other leg sends: a shared one goes first, and a bridge need not transcode."""
+    """``prefer`` is the codec that the other leg sends: a shared one goes first, and a bridge need not transcode.
+
+    ``secure``: SRTP never, where the peer offers it, or always (RFC 4568 §5.1); ``keys`` are the jack's.
+    """
 
     def __init__(
-        self, address: str, codecs: Sequence[Codec], *, session_id: int = 1, prefer: Codec | None = None
+        self,
+        address: str,
+        codecs: Sequence[Codec],
+        *,
+        session_id: int = 1,
+        prefer: Codec | None = None,
+        secure: Security = "off",
+        keys: Sequence[BoardKeys] = (),
     ) -> None:
         ordered = tuple(codecs)
         if prefer is not None:
@@ -27,7 +42,8 @@ class MediaSession:
                 *(codec for codec in ordered if codec.key == prefer.key),
                 *(codec for codec in ordered if codec.key != prefer.key),
             )
-        self._local = LocalMedia(address, 0, ordered, session_id=session_id)
+        offered = tuple(Keys(key.suite, key.key_salt, key.tag) for key in keys) if secure != "off" else ()
+        self._local = LocalMedia(address, 0, ordered, session_id=session_id, keys=offered, secure=secure)
         self._prefer = (prefer,) if prefer is not None else ()
         self._sent: SessionDescription | None = None
         self._written: tuple[SessionDescription, bytes] | None = None
@@ -74,10 +90,14 @@ class MediaSession:
         return self.local_description
 
     def new_offer(self, port: int | None = None) -> bytes:
-        """Our offer; ``port`` is the jack's where this is the first description."""
+        """Our offer; ``port`` is the jack's where this is the first description. Raises MediaNegotiationError where
+        SRTP is required and the engine has none."""
         if port is not None:
             self._local = replace(self._local, port=port)
-        self._offered = self._sent = offer(self._local, self._sent)
+        try:
+            self._offered = self._sent = offer(self._local, self._sent)
+        except SdpError as error:
+            raise MediaNegotiationError(error.rule, error.status) from error
         return self.local_description
 
     def take_offer(self, body: bytes, port: int | None = None) -> bytes:
@@ -130,6 +150,11 @@ class MediaSession:
                 send_codec=agreed.send_codec,
                 rtcp=agreed.rtcp,
                 rtcp_mux=agreed.rtcp_mux,
+                keys=None if agreed.keys is None else BoardKeyPair(_key(agreed.keys.send), _key(agreed.keys.receive)),
             )
         except (MediaError, ValueError) as error:
             raise MediaNegotiationError(str(error)) from error
+
+
+def _key(keys: Keys) -> BoardKeys:
+    return BoardKeys(keys.suite, keys.key_salt, keys.tag)

@@ -20,7 +20,7 @@ from cordboard.calls.events import CallEventSink, Noted, SipSeen, Warned
 from cordboard.calls.following import Follower
 from cordboard.calls.identity import identity_of
 from cordboard.calls.leg import HeaderList, Leg, LegEvent
-from cordboard.calls.media_session import MediaSession
+from cordboard.calls.media_session import MediaSession, Security
 from cordboard.calls.reaper import LegReaper
 from cordboard.calls.unclaimed import UnclaimedTraces
 from cordboard.media import Recorded
@@ -57,6 +57,7 @@ class UserAgent:
         *,
         media_address: str,
         codecs: Sequence[Codec],
+        srtp: Security = "off",
         sink: CallEventSink,
         reap_after: float,
         tls: TlsContexts | None = None,
@@ -69,6 +70,7 @@ class UserAgent:
         self.board = board
         self.media_address = media_address
         self.codecs = tuple(codecs)
+        self.srtp = srtp
         self.sink = sink
         self.comfort = board.clip(bytes(320), 8000, loop=True)
         """Silence that is sent: a quiet line still carries packets, so that no NAT binding, symmetric RTP or media
@@ -120,8 +122,14 @@ class UserAgent:
 
     def receive(self, call: sip.IncomingCall, *, call_id: str, name: str) -> Leg:
         """The leg of an INVITE, with media agreed on but nothing answered. Raises MediaNegotiationError (488)."""
-        media = MediaSession(self._reached_by(call.flow), self.codecs, session_id=next(self._session_ids))
         jack = self.board.jack()
+        media = MediaSession(
+            self._reached_by(call.flow),
+            self.codecs,
+            session_id=next(self._session_ids),
+            secure=self.srtp,
+            keys=jack.keys,
+        )
         try:
             if call.offer is None:
                 media.new_offer(jack.port)
@@ -166,18 +174,31 @@ class UserAgent:
         credentials: Credentials | None = None,
         ring_timeout: float | None = None,
         subscriber: Callable[[LegEvent], None] | None = None,
+        secure: bool = False,
     ) -> Leg:
         """Send an INVITE; ``subscriber`` is told what becomes of it.
 
         ``beside`` is the leg that it may be bridged to: its codec is offered first and its thread relays both.
+        ``secure``: offer SRTP only, whatever the general policy. Raises MediaNegotiationError where that cannot be.
         Raises `sip.errors.HeaderInjectionError`, or DialRefusedError where the call has gone round too often, before
         anything is sent.
         """
         headers = [*headers, *self.onward(target, beside)]
         jack = self.board.jack(beside=beside.jack if beside is not None else None)
         prefer = beside.media.sending if beside is not None else None
-        media = MediaSession(self.media_address, self.codecs, session_id=next(self._session_ids), prefer=prefer)
-        offer = media.new_offer(jack.port)
+        media = MediaSession(
+            self.media_address,
+            self.codecs,
+            session_id=next(self._session_ids),
+            prefer=prefer,
+            secure="required" if secure else self.srtp,
+            keys=jack.keys,
+        )
+        try:
+            offer = media.new_offer(jack.port)
+        except MediaNegotiationError:
+            jack.close()
+            raise
         leg = Leg(self, call_id=call_id, name=name, session=self._new_session(), jack=jack, media=media)
         leg.state = "dialing"
         if subscriber is not None:

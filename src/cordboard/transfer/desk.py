@@ -125,6 +125,9 @@ class TransferDesk:
         pending = self._pending.get(call.call_id)
         if pending is not None:
             return await asyncio.shield(pending.report)
+        hold = self._ringback
+        if action.enable_background_music:
+            hold = await self._hold.clip(action.hold_music, call.warn)
         draft = _Draft(self, call, agent, attached, action, arguments, context)
         policy, routes = draft.policy()
         action_id = str(uuid.uuid4())
@@ -147,7 +150,7 @@ class TransferDesk:
             speaker=narrator,
             briefer=draft,
             preparer=draft,
-            hold=self._hold.clip(action.hold_music, call.warn) if action.enable_background_music else self._ringback,
+            hold=hold,
             screening_question=action.screening_question or SCREENING_QUESTION,
             park=park,
             sink=self._sink,
@@ -420,6 +423,7 @@ class _Draft:
             reached.credentials,
             referred_by=self._address(self._agent.caller_id or self._number("to_phone_number")),
             take=lambda: self._desk.take(reached),
+            secure=reached.gateway.manners.media.srtp == "sdes",
         )
 
     def _number(self, name: str) -> str:

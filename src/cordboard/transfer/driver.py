@@ -375,6 +375,7 @@ class TransferDriver:
                 next_hop=route.next_hop,
                 credentials=route.credentials,
                 ring_timeout=target.ring_timeout + 5,
+                secure=route.secure,
                 subscriber=lambda event: self._from_target(attempt, event),
             )
         except Exception as error:

@@ -80,6 +80,8 @@ class Route:
     next_hop: Uri | None = None
     credentials: Credentials | None = None
     referred_by: Address | None = None
+    secure: bool = False
+    """Offer SRTP only."""
     take: Callable[[], Callable[[], None]] = lambda: lambda: None
     """Counts the leg against its gateway's limits; the result gives it back. Raises DialRefusedError."""
 

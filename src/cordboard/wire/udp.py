@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import struct
 from collections import deque
@@ -18,6 +19,9 @@ _RECEIVE_BUFFER = 4 * 1024 * 1024
 _IP_PKTINFO = 8  # linux/in.h; Python 3.11 has no name for it
 _IPV6_RECVPKTINFO = getattr(socket, "IPV6_RECVPKTINFO", 49)
 _IPV6_PKTINFO = getattr(socket, "IPV6_PKTINFO", 50)
+_IP_RECVERR, _IPV6_RECVERR = 11, 25  # linux/in.h, linux/in6.h
+_ORIGIN_ICMP, _ORIGIN_ICMP6 = 2, 3  # linux/errqueue.h
+_ERRORS_PER_WAKE_UP = 64
 
 Ancillary = tuple[int, int, bytes]
 
@@ -49,6 +53,11 @@ class UdpListener:
         except OSError:
             self.socket.close()
             raise
+        # RFC 3261 §18.4: an ICMP error is a transport error. The kernel queues it with its destination (ip(7)).
+        if listener.family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
+        else:
+            self.socket.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
         self.local: HostPort = self.socket.getsockname()[:2]
         self.wildcard = listener.host in WILDCARDS
         if self.wildcard:
@@ -67,28 +76,46 @@ class UdpListener:
         receive_from = self.socket.recvfrom
         receive = self._receive
         local = self.local
+        data = b""
         for _ in range(DATAGRAMS_PER_WAKE_UP):
             try:
                 data, remote = receive_from(65535)
             except (BlockingIOError, InterruptedError):
                 break
             except OSError:
-                continue  # The error of an earlier datagram (ICMP); the timers of its transaction decide.
+                self._read_errors()
+                continue
             receive(data, Flow("udp", local, (remote[0], remote[1])))
+        if not data:
+            self._read_errors()
         self._woken()
 
     def _readable_everywhere(self) -> None:
         """As `_readable`, on a listener of all interfaces."""
         port = self.local[1]
+        data = b""
         for _ in range(DATAGRAMS_PER_WAKE_UP):
             try:
                 data, ancillary, _flags, remote = self.socket.recvmsg(65535, 64)
             except (BlockingIOError, InterruptedError):
                 break
             except OSError:
+                self._read_errors()
                 continue
             self._receive(data, Flow("udp", (_reached(ancillary) or self.local[0], port), (remote[0], remote[1])))
+        if not data:
+            self._read_errors()
         self._woken()
+
+    def _read_errors(self) -> None:
+        """ICMP errors of datagrams that we sent; all of them, or the socket stays readable."""
+        for _ in range(_ERRORS_PER_WAKE_UP):
+            try:
+                _, ancillary, _, remote = self.socket.recvmsg(0, 512, socket.MSG_ERRQUEUE)
+            except OSError:
+                return
+            if remote and _unreachable(ancillary):
+                self._report((remote[0], remote[1]), "")
 
     def send(self, data: bytes, remote: HostPort, source: str = "") -> None:
         """Send or queue; a datagram that cannot be sent is reported as failed.
@@ -153,6 +180,15 @@ def _reached(ancillary: list[Ancillary]) -> str | None:
         if level == socket.IPPROTO_IPV6 and kind == _IPV6_PKTINFO and len(value) >= 20:
             return socket.inet_ntop(socket.AF_INET6, value[:16])
     return None
+
+
+def _unreachable(ancillary: list[Ancillary]) -> bool:
+    """Whether ICMP says that nobody is there: struct sock_extended_err. Too large a datagram is no such thing."""
+    for level, kind, value in ancillary:
+        if (level, kind) in ((socket.IPPROTO_IP, _IP_RECVERR), (socket.IPPROTO_IPV6, _IPV6_RECVERR)):
+            number, origin = struct.unpack_from("=IB", value)
+            return origin in (_ORIGIN_ICMP, _ORIGIN_ICMP6) and number != errno.EMSGSIZE
+    return False
 
 
 def _from(source: str) -> Ancillary:
