@@ -59,8 +59,9 @@ class Bench:
             self._keep("SIPp caller", load.cpu / calls * 1000)
 
     def plain(self) -> None:
-        """INVITE, 200, ACK, BYE at a user agent without an agent."""
-        self._signalling("UAS call", "answer", None)
+        """INVITE, 200, ACK, BYE at the signalling core; then with a media port and its negotiation for each call."""
+        self._signalling("UAS call", "signalling", None)
+        self._signalling("UAS call with a media port", "answer", None)
 
     def bridged(self) -> None:
         """The same with a second leg."""
@@ -109,6 +110,7 @@ class Bench:
         """Calls at 200 a second for as long as asked, with the timers of RFC 3261."""
         calls = round(RATE * self.sustained)
         with _subject("answer", None, t1=0.5) as server:
+            sipp.call(server.port, calls=50, rate=100, folder=self.folder)
             before = cpu_seconds(server.pid)
             load = sipp.call(server.port, calls=calls, rate=RATE, folder=self.folder, time_limit=self.sustained + 120)
             share = (cpu_seconds(server.pid) - before) / load.seconds
@@ -138,6 +140,7 @@ class Bench:
             _settle(server, limit=90)
             counts = server.ask("collect")
             after = resident_mib(server.pid)
+            again = self._again(server, calls) if self.sustained >= 60 else None
         left = sum(size for name, size in counts.items() if name.startswith(LIVE_TABLE))
         print(f"  memory {before:.1f} MiB, {peak:.1f} right after {calls} calls, {after:.1f} at rest", flush=True)
         return [
@@ -150,8 +153,16 @@ class Bench:
                 after / before,
                 note="at rest",
             ),
+            *([] if again is None else [again_figure(calls, again, after)]),
             Figure("calls.left in tables", left, "entries", gate="0", met=left == 0),
         ]
+
+    def _again(self, server: Worker, calls: int) -> float:
+        """Memory after as many calls once more: the caches are full by now."""
+        _all_right(sipp.call(server.port, calls=calls, rate=50, folder=self.folder, hold_ms=200))
+        _settle(server, limit=90)
+        server.ask("collect")
+        return resident_mib(server.pid)
 
     # What it comes to -------------------------------------------------------------------------------------------------
 
@@ -163,6 +174,7 @@ class Bench:
             Figure("calls.SIPp callee", callee, "ms/call", note="the baseline of one leg"),
             Figure("calls.SIPp caller", caller, "ms/call", note="the load generator's own cost"),
             self._cost("calls.UAS call", "UAS call", "SIPp callee", callee, 0.5),
+            self._cost("calls.UAS call, media port", "UAS call with a media port", "SIPp callee", callee, None),
             self._cost("calls.bridged call", "bridged call", "SIPp callee + caller", both, 2.0),
             self._cost("calls.agent call of 1 s", "agent call", "SIPp callee", callee, None),
             self._cost("calls.warm transfer of 4 s", "warm transfer", "SIPp callee + caller", both, None),
@@ -180,6 +192,19 @@ class Bench:
             "" if most is None else f"≤ {most:g} ms",
             None if most is None or value is None else value <= most,
         )
+
+
+def again_figure(calls: int, again: float, after: float) -> Figure:
+    """What more of the same retains."""
+    return Figure(
+        f"calls.memory after {calls} more",
+        again,
+        "MiB",
+        f"before {after:.1f}",
+        again / after,
+        "≤ 4 MiB more",
+        again <= after + 4,
+    )
 
 
 def _subject(kind: str, towards: int | None, *, t1: float = SHORT_T1) -> Worker:

@@ -3,6 +3,8 @@
 Prints ``ready PORT``, then answers each line on its input with its tables as JSON, and ends with its input. The line
 ``collect`` has garbage collected before.
 
+``signalling``: the core behind its access control and its sockets answers every call with one session description, as
+SIPp's callee does; no media.
 ``answer``: a user agent without an agent answers every call; signalling and a media port for each call, no more.
 ``bridge``: the same, with each caller joined to a second leg towards PORT once that has answered.
 ``server``: the whole server, database, records and recordings; its voice is a tone, and key 0 transfers to PORT.
@@ -28,6 +30,7 @@ from cordboard.calls.admission import AccessControl
 from cordboard.calls.errors import MediaNegotiationError
 from cordboard.calls.events import CallClosed
 from cordboard.calls.leg import Leg, LegAnswered, LegEnded, LegEvent, LegFailed
+from cordboard.calls.signalling import endpoint_config
 from cordboard.calls.user_agent import UserAgent
 from cordboard.directory.directory import Directory
 from cordboard.directory.loading import read_directory
@@ -36,10 +39,12 @@ from cordboard.server import Server, configure_log, open_media, user_agent
 from cordboard.documents import YamlFile
 from cordboard.settings import Settings
 from cordboard.sip.address import Address
-from cordboard.sip.events import IncomingCall
+from cordboard.sip.endpoint import Endpoint
+from cordboard.sip.events import Ended, Event, IncomingCall
 from cordboard.sip.uri import Uri
 from cordboard.speech.ports import Pcm
 from cordboard.transfer.ports import TransferClaimed
+from cordboard.wire import RandomIdentifiers, SipShell
 
 Counts = Callable[[], dict[str, int]]
 
@@ -67,6 +72,11 @@ gateways:
   - name: lab
     host: 127.0.0.1
 """
+
+DESCRIPTION = (
+    b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+    b"m=audio 40000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
+)
 
 
 class ToneVoice:
@@ -193,6 +203,31 @@ async def signalling(settings: Settings, towards: int | None) -> AsyncIterator[t
         board.close()
 
 
+@asynccontextmanager
+async def bare(settings: Settings) -> AsyncIterator[tuple[int, Counts]]:
+    """The signalling core with its sockets, its port and its tables."""
+    directory = directory_for(None)
+    ended: Counter[str] = Counter()
+
+    def take(event: Event) -> None:
+        if isinstance(event, IncomingCall):
+            shell.run(lambda core, now: core.answer(event.session, DESCRIPTION, now=now))
+        elif isinstance(event, Ended):
+            ended[f"ended.{event.cause}"] += 1
+
+    access = AccessControl(settings.sip, lambda: directory)
+    config = endpoint_config(settings.sip, settings.timeouts, access)
+    shell = SipShell(Endpoint(config, RandomIdentifiers()), settings.sip.listen, take)
+    await shell.start()
+    try:
+        yield (
+            shell.ports[0],
+            lambda: {f"table.{name}": size for name, size in shell.endpoint.counts().items()} | dict(ended),
+        )
+    finally:
+        await shell.close()
+
+
 def tables(agent: UserAgent) -> dict[str, int]:
     """Everything that must be empty again once all calls are over."""
     sizes = {f"table.{name}": size for name, size in agent.shell.endpoint.counts().items()}
@@ -230,8 +265,11 @@ async def serve(kind: str, folder: Path, towards: int | None, t1: float) -> None
     """Until the input ends."""
     settings = settings_for(folder, t1)
     configure_log(settings.log)
-    open_subject = server if kind == "server" else signalling
-    async with open_subject(settings, towards) as (port, counts):
+    if kind == "signalling":
+        subject = bare(settings)
+    else:
+        subject = server(settings, towards) if kind == "server" else signalling(settings, towards)
+    async with subject as (port, counts):
         print("ready", port, flush=True)
         loop = asyncio.get_running_loop()
         requests = asyncio.StreamReader()
@@ -244,7 +282,7 @@ async def serve(kind: str, folder: Path, towards: int | None, t1: float) -> None
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.subject")
-    parser.add_argument("kind", choices=("answer", "bridge", "server"))
+    parser.add_argument("kind", choices=("signalling", "answer", "bridge", "server"))
     parser.add_argument("--towards", type=int)
     parser.add_argument("--t1", type=float, default=0.5)
     parser.add_argument("--profile", type=Path, help="write a profile here at the end")
