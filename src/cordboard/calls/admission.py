@@ -74,6 +74,8 @@ class AccessControl:
             own.setdefault(Listener.parse(listener), []).append(source)
         for where, entries in own.items():
             self._own[where] = Sources(entries)
+        # Asked for each packet: addresses are taken apart only where proxies or lists of listeners are configured.
+        self._special = bool(sip.trusted_proxies or sip.listener_allow)
         self._resolved: dict[str, frozenset[str]] = {}
         self._known: OrderedDict[str, tuple[bool, tuple[Gateway, ...]]] = OrderedDict()
         self._known_for: DirectoryLookups | None = None
@@ -84,10 +86,10 @@ class AccessControl:
 
     def __call__(self, flow: Flow) -> Verdict:
         host = flow.remote[0]
-        address = _plain(host)
-        if address is not None and address in self._proxies:
-            return "allow"
-        if self._own:
+        if self._special:
+            address = _plain(host)
+            if address is not None and address in self._proxies:
+                return "allow"
             own = self._listener_sources(flow)
             if own is not None:
                 return "allow" if self._holds(own, address) else self._unknown(flow)
