@@ -51,14 +51,14 @@ def test_what_is_in_the_way_of_the_start_is_one_line_and_status_1(
         socket.create_server(("127.0.0.1", 0)) as streams,
     ):
         datagrams.bind(("127.0.0.1", 0))
-        changes: dict[str, dict[str, Any]] = {
+        ways: dict[str, dict[str, Any]] = {
             "sip": {"sip": {"listen": [f"udp://127.0.0.1:{datagrams.getsockname()[1]}"]}},
             "http": {"http": {"listen": f"127.0.0.1:{streams.getsockname()[1]}"}},
             "database": {},
-        }[taken]
+        }
         if taken == "database":
             (tmp_path / "cordboard.db").write_bytes(b"this is no database" * 100)
-        settings = settings_for(tmp_path, **changes)
+        settings = settings_for(tmp_path, **ways[taken])
         assert asyncio.run(run_server(settings, directory_of(DIRECTORY.format(person=9)))) == 1
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("cordboard: ")]
     assert len(told) == 1

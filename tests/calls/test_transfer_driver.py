@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from tests.support.fakes import FakeCall, FakeLeg, SlowVoice, fake_call, settle
-
 from cordboard.calls.leg import LegAnswered, LegEnded, LegKey, LegMediaSeen, LegRinging
 from cordboard.media import JackStats, MediaError
 from cordboard.sip.address import Address
@@ -19,6 +17,7 @@ from cordboard.transfer.events import Refused
 from cordboard.transfer.outcome import Outcome, Reason
 from cordboard.transfer.policy import Policy, Target
 from cordboard.transfer.ports import Route, TransferClaimed, TransferFinished, TransferStep
+from tests.support.fakes import FakeCall, FakeLeg, SlowVoice, fake_call, settle
 
 PERSON = Target("sip:person@192.0.2.1", "office", ring_timeout=20)
 WARM = Policy(targets=(PERSON,), rounds=((0,),), announcement="hold on", whisper=True, failed_message="Sorry.")

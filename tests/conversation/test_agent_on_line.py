@@ -17,6 +17,7 @@ from cordboard.conversation.agent import AgentOnLine, ConversationLimits
 from cordboard.conversation.model import Message, TextDelta, ToolCall
 from cordboard.conversation.narrator import Narration, Narrator
 from cordboard.media import MediaError
+from cordboard.records.models import EndCallReason
 from cordboard.speech.ports import Pcm, SpeechError, Utterance
 from tests.support.fakes import FakeCall, FakeLeg, SlowVoice, fake_call, settle
 from tests.support.house import DIRECTORY, directory_of
@@ -240,6 +241,17 @@ def test_who_has_hung_up_is_not_hung_up_on() -> None:
             it.caller.tell(LegEnded("bye", None, False))
             await it.running
             assert not it.online.ended_by_agent
+
+    asyncio.run(run())
+
+
+def test_a_silent_caller_is_hung_up_on_for_a_reason_that_the_interface_knows() -> None:
+    async def run() -> None:
+        async with line(silence_prompt=0.01, silence_prompts=0) as it:
+            await asyncio.sleep(0.03)
+            await it.heard()
+            assert it.online.ended_by_agent
+            assert EndCallReason(it.online.reason) is EndCallReason.TIMEOUT
 
     asyncio.run(run())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import wave
 from collections import OrderedDict
 from collections.abc import Callable
@@ -29,7 +30,7 @@ class HoldMusic:
         self._default = default
         self._clips: OrderedDict[str, Clip] = OrderedDict()
 
-    def clip(self, file: str | None, complain: Callable[[str], None]) -> Clip:
+    async def clip(self, file: str | None, complain: Callable[[str], None]) -> Clip:
         """The clip of an action's own file, of the configured one, or the built-in loop."""
         path = file or (str(self._default) if self._default is not None else None)
         if path is None:
@@ -37,7 +38,8 @@ class HoldMusic:
         found = self._clips.get(path)
         if found is None:
             try:
-                found = self._board.clip(*read_wav(Path(path)), loop=True)
+                pcm16, rate = await asyncio.to_thread(read_wav, Path(path))
+                found = self._clips.get(path) or self._board.clip(pcm16, rate, loop=True)
             except (OSError, EOFError, ValueError, wave.Error) as error:
                 complain(f"hold music {path}: {error}; the built-in music plays")
                 log.warning("hold_music_failed", file=path, error=str(error))

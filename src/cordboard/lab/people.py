@@ -24,11 +24,15 @@ from cordboard.calls.leg import (
 )
 from cordboard.calls.user_agent import UserAgent
 from cordboard.lab.listening import wait_for_quiet
+from cordboard.media import Clip
 from cordboard.sip import events as sip
 from cordboard.sip.address import Address
 from cordboard.sip.uri import Uri
 
 log = structlog.get_logger(__name__)
+
+MAXIMUM_CALLS = 1000
+"""Calls that one person remembers."""
 
 Reports = Literal["refuse", "success", "busy", "silent", "trying", "bye"]
 """What becomes of a REFER: 603; 202 and then NOTIFY 200, NOTIFY 486, nothing, only 100, or BYE before any report."""
@@ -157,6 +161,7 @@ class Person:
         self._tell = tell
         self._tasks: set[asyncio.Task[None]] = set()
         self._count = 0
+        self._tone: Clip | None = None
         user_agent.on_incoming = self._incoming
 
     async def close(self) -> None:
@@ -179,7 +184,7 @@ class Person:
             headers=(*self.behaviour.headers, *headers),
             subscriber=lambda event: self._follow(seen, event),
         )
-        self.calls.append(seen)
+        self._remember(seen)
         self._tell(f"calls {target}")
         return seen
 
@@ -193,7 +198,7 @@ class Person:
             return
         self.user_agent.claim_traces(leg)
         seen = Seen(leg, invite_headers=tuple(incoming.request.headers.items()))
-        self.calls.append(seen)
+        self._remember(seen)
         leg.subscribe(lambda event: self._follow(seen, event))
         self._tell("is called")
         self._spawn(self._pick_up(seen))
@@ -215,6 +220,14 @@ class Person:
         leg.answer(behaviour.headers)
         self._tell("answers")
         self._record(seen)
+
+    def _remember(self, seen: Seen) -> None:
+        """Keep it, and forget the oldest of those that have ended."""
+        self.calls.append(seen)
+        if len(self.calls) > MAXIMUM_CALLS:
+            oldest = next((index for index, each in enumerate(self.calls) if each.ended.is_set()), None)
+            if oldest is not None:
+                del self.calls[oldest]
 
     def _follow(self, seen: Seen, event: LegEvent) -> None:
         match event:
@@ -262,7 +275,9 @@ class Person:
         if behaviour.beep is not None:
             leg.jack.hears(self.user_agent.board.clip(tone(behaviour.beep, 0.6), 8000, loop=False))
         if behaviour.tone is not None:
-            leg.jack.hears(self.user_agent.board.clip(tone(behaviour.tone), 8000, loop=True))
+            if self._tone is None:
+                self._tone = self.user_agent.board.clip(tone(behaviour.tone), 8000, loop=True)
+            leg.jack.hears(self._tone)
         if behaviour.keys:
             await asyncio.sleep(behaviour.keys_after)
             if leg.over:
