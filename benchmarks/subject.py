@@ -34,9 +34,9 @@ from cordboard.calls.signalling import endpoint_config
 from cordboard.calls.user_agent import UserAgent
 from cordboard.directory.directory import Directory
 from cordboard.directory.loading import read_directory
+from cordboard.documents import YamlFile
 from cordboard.records.recorder import Report
 from cordboard.server import Server, configure_log, open_media, user_agent
-from cordboard.documents import YamlFile
 from cordboard.settings import Settings
 from cordboard.sip.address import Address
 from cordboard.sip.endpoint import Endpoint
