@@ -7,7 +7,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import structlog
@@ -21,12 +21,12 @@ from cordboard.sip import events as sip
 from cordboard.sip.address import Address
 from cordboard.sip.errors import SipError
 from cordboard.sip.fields import Reason as ReasonHeader
-from cordboard.sip.message import Response
 from cordboard.sip.uri import Uri, escape_header
 from cordboard.sip.usage_errors import LimitReachedError
 
 from . import effects, events
 from .ear import Ear
+from .facts import from_caller, from_target, leg_name, phases, shown, told
 from .machine import UnlistedTransition, initial, step
 from .outcome import Claim
 from .policy import Policy
@@ -55,14 +55,6 @@ _MUSIC_AFTER = 0.2
 """Seconds of a quiet line while the announcement is rendered; then hold music until it is ready (rule 2)."""
 _LARGEST_DATAGRAM = 1300  # RFC 3261 §18.1.1
 _KEYS_THAT_ACCEPT, _KEYS_THAT_DECLINE = "1", "2"
-
-_LOCAL_CAUSES = {
-    "ring_timeout": events.LocalCause.RING_TIMEOUT,
-    "transaction_timeout": events.LocalCause.TRANSACTION_TIMEOUT,
-    "transport": events.LocalCause.TRANSPORT_ERROR,
-    "resolution": events.LocalCause.RESOLUTION_FAILED,
-    "limit": events.LocalCause.GATEWAY_LIMIT,
-}
 
 
 _DIAL_FAULTS = (
@@ -185,9 +177,9 @@ class TransferDriver:
                 self.call.call_id,
                 self.action_id,
                 type(event).__name__,
-                _facts(event),
-                _phases(self.state),
-                tuple(_shown(effect) for effect in todo),
+                told(event),
+                phases(self.state),
+                tuple(shown(effect) for effect in todo),
             )
         )
         for effect in todo:
@@ -286,7 +278,7 @@ class TransferDriver:
             case effects.ClaimOutcome(claim=claim):
                 self._claim(claim)
             case effects.News(name=name, attempt=attempt):
-                self._sink(TransferNews(self.call.call_id, self.action_id, name, _leg_name(attempt)))
+                self._sink(TransferNews(self.call.call_id, self.action_id, name, leg_name(attempt)))
             case effects.Log(text=text, attempt=attempt):
                 self._note(text, attempt)
             case _:
@@ -368,7 +360,7 @@ class TransferDriver:
             leg = self.call.user_agent.dial(
                 route.uri,
                 call_id=self.call.call_id,
-                name=_leg_name(attempt),
+                name=leg_name(attempt),
                 from_=route.from_(effect.caller_id),
                 headers=route.headers(effect.caller_id),
                 beside=self.call.caller,
@@ -528,83 +520,35 @@ class TransferDriver:
     # Facts ----------------------------------------------------------------------------------------------------------
 
     def _from_caller(self, event: legs.LegEvent) -> None:
-        at = time.time()
-        match event:
-            case legs.LegEnded(cause=cause, q850=q850):
-                self.post(events.CallerGone(at=at, text=cause.upper(), q850=q850))
-            case legs.LegFailed(reason=reason, q850=q850):
-                self.post(events.CallerGone(at=at, text=reason, q850=q850))
-            case legs.LegMediaSeen():
-                self.post(events.CallerMediaSeen(at=at))
-            case legs.LegHeld(held=held):
-                self.post(events.CallerReinvited(at=at, held=held))
-            case legs.LegMark(id=mark):
-                self._played(mark)
-            case sip.ReferAccepted(status=status, subscription=subscription):
-                self.post(events.ReferAccepted(at=at, status=status, subscription=subscription))
-            case sip.ReferRefused(status=status, response=response):
-                self.post(
-                    events.ReferRefused(
-                        at=at,
-                        status=status,
-                        text=response.reason if response is not None else "no answer",
-                        q850=_q850(response),
-                        local=response is None,
-                    )
-                )
-            case sip.ReferNotified(status=status, text=text, subscription_state=subscription_state):
-                final = subscription_state.partition(";")[0].strip().lower() == "terminated"
-                self.post(events.ReferNotified(at=at, status=status, text=text, final=final))
-            case sip.ReferEnded(reason=reason):
-                self.post(events.ReferEnded(at=at, text=reason))
-            case _:
-                pass
+        if isinstance(event, legs.LegMark):
+            self._played(event.id)
+            return
+        fact = from_caller(event, time.time())
+        if fact is not None:
+            self.post(fact)
 
     def _from_target(self, attempt: int, event: legs.LegEvent) -> None:
-        at = time.time()
+        leg = self._targets.get(attempt)
         match event:
-            case legs.LegInvited(size=size, transport=transport):
-                self.post(events.LegInvited(at=at, leg=attempt, size=size, transport=transport))
-                if transport == "udp" and size > _LARGEST_DATAGRAM:
-                    self.call.warn(
-                        f"the INVITE of {_leg_name(attempt)} has {size} bytes: over UDP more than"
-                        f" {_LARGEST_DATAGRAM} may be cut into fragments and lost (RFC 3261 §18.1.1)"
-                    )
-            case legs.LegRinging(status=status, reason=reason, early_media=early):
-                self.post(events.LegProgress(at=at, leg=attempt, status=status, text=reason, early_media=early))
-            case legs.LegAnswered(status=status, reason=reason, fault=fault):
-                text = fault or reason
-                leg = self._targets.get(attempt)
-                if leg is not None and not fault:
-                    leg.jack.hears(self.call.user_agent.comfort)
-                    self.call.record(leg)
-                self.post(events.LegAnswered(at=at, leg=attempt, status=status, text=text, usable_media=not fault))
-            case legs.LegFailed() | legs.LegEnded() if attempt in self._closing:
-                self.post(events.LegClosed(at=at, leg=attempt))
-            case legs.LegFailed(status=status, reason=reason, q850=q850, local=local, detail=detail):
-                cause = _LOCAL_CAUSES.get(detail, events.LocalCause.INTERNAL_ERROR) if local else None
-                self.post(
-                    events.LegFailed(
-                        at=at,
-                        leg=attempt,
-                        status=None if local else status,  # the evidence holds what was received
-                        text=detail if local else reason,
-                        q850=q850,
-                        local=cause,
-                    )
+            case legs.LegInvited(size=size, transport="udp") if size > _LARGEST_DATAGRAM:
+                self.call.warn(
+                    f"the INVITE of {leg_name(attempt)} has {size} bytes: over UDP more than"
+                    f" {_LARGEST_DATAGRAM} may be cut into fragments and lost (RFC 3261 §18.1.1)"
                 )
-            case legs.LegEnded(cause=ending, q850=q850):
-                self.post(events.LegEnded(at=at, leg=attempt, text=ending.upper(), q850=q850))
-            case legs.LegMediaSeen():
-                self.post(events.LegMediaSeen(at=at, leg=attempt))
+            case legs.LegAnswered(fault="") if leg is not None:
+                leg.jack.hears(self.call.user_agent.comfort)
+                self.call.record(leg)
             case legs.LegMark(id=mark):
                 self._played(mark)
             case legs.LegKey(digit=digit):
                 self._key(attempt, digit)
-            case sip.ReferRequested():
-                self._targets[attempt].reject_refer(603)
+            case sip.ReferRequested() if leg is not None:
+                leg.reject_refer(603)
             case _:
                 pass
+        fact = from_target(attempt, event, time.time(), closing=attempt in self._closing)
+        if fact is not None:
+            self.post(fact)
 
     def _key(self, attempt: int, digit: str) -> None:
         at = time.time()
@@ -661,37 +605,9 @@ class TransferDriver:
         return self.call.spawn(work)
 
     def _note(self, text: str, attempt: int | None = None) -> None:
-        self.call.note("transfer.note", _leg_name(attempt), text=text)
+        self.call.note("transfer.note", leg_name(attempt), text=text)
 
 
 def refer_uri(uri: Uri, headers: Sequence[tuple[str, str]]) -> Uri:
     """The URI of a Refer-To, with the action's headers in it (RFC 3261 §19.1.1)."""
     return replace(uri, headers=tuple((escape_header(name), escape_header(value)) for name, value in headers))
-
-
-def _leg_name(attempt: int | None) -> str:
-    return "" if attempt is None else f"target-{attempt + 1}"
-
-
-def _q850(response: Response | None) -> int | None:
-    if response is None:
-        return None
-    return next((each.cause for each in response.reasons if each.protocol.upper() == "Q.850"), None)
-
-
-def _facts(event: events.Event) -> dict[str, object]:
-    return {field.name: getattr(event, field.name) for field in fields(event) if field.name != "at"}
-
-
-def _phases(state: State) -> str:
-    phases = [str(state.caller)] + [f"{_leg_name(leg.attempt)}:{leg.phase}" for leg in state.legs.values()]
-    return " ".join(phases) + (" Done" if state.done else "")
-
-
-def _shown(effect: effects.Effect) -> str:
-    if isinstance(effect, effects.SendDigits):  # a PIN may be among them
-        return f"SendDigits(attempt={effect.attempt}, {len(effect.digits)} digits)"
-    if isinstance(effect, effects.ClaimOutcome):
-        return f"ClaimOutcome({effect.claim.outcome}, {effect.claim.reason})"
-    shown = [f"{field.name}={getattr(effect, field.name)!s}" for field in fields(effect)]
-    return f"{type(effect).__name__}({', '.join(shown)})"
