@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from tests.egress.certificates import self_signed
-from tests.support.http_server import Exchange, http_server
 
 from cordboard.egress import (
     AddressPolicy,
@@ -24,6 +22,8 @@ from cordboard.egress import (
     HttpClient,
     RateLimiter,
 )
+from tests.egress.certificates import self_signed
+from tests.support.http_server import Exchange, http_server
 
 LOOPBACK = AddressPolicy.of(["127.0.0.1/32"])
 

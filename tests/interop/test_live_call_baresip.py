@@ -12,11 +12,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
+from cordboard.transfer.ports import TransferClaimed, TransferFinished, TransferNews
 from tests.support.audio import make_silence, make_tone, tone_seconds, write_wav
 from tests.support.baresip import Baresip, read_mono
 from tests.support.house import AGENT_TONE, WHISPER_TONE, House, house
-
-from cordboard.transfer.ports import TransferClaimed, TransferFinished, TransferNews
 
 pytestmark = pytest.mark.interop
 

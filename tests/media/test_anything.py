@@ -6,10 +6,10 @@ import random
 from pathlib import Path
 
 import pytest
-from tests.media.stage import ALAW, ULAW, Party, Stage
-from tests.support.audio import make_tone
 
 from cordboard.media import Recording, Source, Tap
+from tests.media.stage import ALAW, ULAW, Party, Stage
+from tests.support.audio import make_tone
 
 
 @pytest.mark.parametrize("seed", range(8))

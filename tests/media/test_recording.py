@@ -7,10 +7,10 @@ import struct
 from pathlib import Path
 
 import pytest
-from tests.media.stage import Stage
-from tests.support.audio import level, make_tone, read_stereo, tone_present, tone_seconds, tone_windows
 
 from cordboard.media import Recorded
+from tests.media.stage import Stage
+from tests.support.audio import level, make_tone, read_stereo, tone_present, tone_seconds, tone_windows
 
 
 def part(pcm: bytes, start: float, end: float) -> bytes:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from tests.media.stage import Party, Stage
-from tests.support.audio import make_tone, tone_windows
 
 from cordboard.media import Latched, Silent
 from cordboard.media.python import rtcp
+from tests.media.stage import Party, Stage
+from tests.support.audio import make_tone, tone_windows
 
 STRANGER = ("203.0.113.9", 7000)
 

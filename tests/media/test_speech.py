@@ -6,11 +6,11 @@ import itertools
 from functools import partial
 
 import pytest
-from tests.media.stage import ALAW, Party, Stage, assert_continuous
-from tests.support.audio import level, make_tone, tone_present, tone_seconds, tone_windows
 
 from cordboard.media import DTMF, PCMU, Dtmf, JackClosedError, Mark, MediaError, NotNegotiatedError
 from cordboard.media.python import dtmf, rtp
+from tests.media.stage import ALAW, Party, Stage, assert_continuous
+from tests.support.audio import level, make_tone, tone_present, tone_seconds, tone_windows
 
 
 def keys(stage: Stage, party: Party | None = None) -> str:

@@ -6,8 +6,6 @@ import itertools
 import random
 
 import pytest
-from tests.media.stage import ALAW, Stage, assert_continuous
-from tests.support.audio import make_tone, tone_present, tone_seconds, tone_windows
 
 from cordboard.media import (
     COMFORT_NOISE,
@@ -22,6 +20,8 @@ from cordboard.media import (
     UnsupportedCodecError,
 )
 from cordboard.media.python import rtp
+from tests.media.stage import ALAW, Stage, assert_continuous
+from tests.support.audio import make_tone, tone_present, tone_seconds, tone_windows
 
 
 def test_relay_passes_payloads_on_and_numbers_them_as_our_own() -> None:
