@@ -1,4 +1,4 @@
-"""User agents over loopback: Replaces, 3xx and REFER lead a leg on by policy; descriptions name what is reached."""
+"""The user agent: what fails in one call stays in it, and what nobody claims is bounded."""
 
 from __future__ import annotations
 
