@@ -17,8 +17,8 @@ from tests.support.sipp_script import pause, receive, request, script, sdp
 
 pytestmark = pytest.mark.interop
 
-SETTINGS = {"t1": 0.1, "t2": 0.4, "t4": 0.4, "calls_per_second": 1000, "max_calls_per_source": 500}
-"""Quick timers, and no limit on how fast SIPp catches up after a pause of the machine."""
+SETTINGS = {"t1": 0.25, "t2": 1, "t4": 1, "calls_per_second": 1000, "max_calls_per_source": 500}
+"""Timer J (64*T1) covers six repetitions of SIPp's BYE; no limit on how fast SIPp catches up after a pause."""
 LOSS = ("-lost", "5", "-max_retrans", "30")
 
 
