@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
@@ -50,6 +51,8 @@ from .parts import identity_host, open_media, open_recogniser, open_speech, reco
 log = structlog.get_logger(__name__)
 
 MUSIC_RATE = 16000
+SETTLE = 0.02
+"""Seconds between two looks at what the peers have still to answer."""
 
 
 class Server:
@@ -283,6 +286,11 @@ class Server:
         if not await self.reception.idle(self.settings.timeouts.drain):
             self.desk.shut_down()
         await self.reception.end_calls(self.settings.timeouts.shutdown)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.timeouts.shutdown):
+                # A BYE that was lost is repeated meanwhile.
+                while self.user_agent.shell.endpoint.unanswered:  # noqa: ASYNC110
+                    await asyncio.sleep(SETTLE)
 
     # What the API asks of live calls --------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from cordboard.sip.receiver import Receiver
 from cordboard.sip.redirection import Gate, Redirection
 from cordboard.sip.registration import Registration
 from cordboard.sip.session import Phase, Session, checked
+from cordboard.sip.transaction_tables import State
 from cordboard.sip.uri import Uri
 from cordboard.sip.usage_errors import LimitReachedError, UnknownSessionError, WrongStateError
 
@@ -364,6 +365,12 @@ class Endpoint:
             "registrations": len(core.registrations),
             "bindings": len(core.registrar) if core.registrar is not None else 0,
         }
+
+    @property
+    def unanswered(self) -> int:
+        """Requests of ours that wait for their final response: what closing the sockets now would lose."""
+        waiting = (State.CALLING, State.TRYING, State.PROCEEDING)
+        return sum(each.state in waiting for each in self._core.transactions.clients.values())
 
     # Helpers --------------------------------------------------------------------------------------------------------
 
