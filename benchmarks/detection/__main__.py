@@ -44,7 +44,7 @@ def main() -> int:
         results("test"),
         results("test", transcript=True),
         sum(1 for _ in clips("tuning")),
-        screened.measure(FOLDER / "speech", seed=arguments.seed + 100),
+        screened.measure(FOLDER / "speech", seed=arguments.seed + 200),
         arguments.seed,
     )
     PAGE.write_text(report.markdown(run))

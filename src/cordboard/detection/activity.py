@@ -72,6 +72,7 @@ class SpeechActivity:
     def _forget_utterance(self) -> None:
         self._steady_sum = 0.0
         self._utterance_rows = 0
+        self._single = 0
         self._level = 0.0
         self._swing = 0.0
 
@@ -93,6 +94,11 @@ class SpeechActivity:
     def steadiness(self) -> float:
         """How much of the last utterance was held notes, 0 to 1."""
         return self._steady_sum / self._utterance_rows if self._utterance_rows else 0.0
+
+    @property
+    def purity(self) -> float:
+        """How much of the last utterance had a single partial, 0 to 1: no voice has."""
+        return self._single / self._utterance_rows if self._utterance_rows else 0.0
 
     def feed(self, row: Row, at: float, *, tone: bool, pending: int) -> None:
         """`tone`: this row is a tone, no speech. `pending`: rows up to this one that may turn out as a tone."""
@@ -180,6 +186,7 @@ class SpeechActivity:
     def _measure(self, row: Row) -> None:
         self._steady_sum += row.steady
         self._utterance_rows += 1
+        self._single += row.share > 0.9 and row.spread < 25.0
         rise = row.level - self._level
         self._level += 0.1 * rise
         self._swing += (rise * rise - self._swing) / min(self._utterance_rows, 40)

@@ -18,7 +18,7 @@ import numpy as np
 from . import phrases
 from .activity import SpeechActivity
 from .spectrum import STEP, Row, Spectrum
-from .tones import Heard, ToneEar
+from .tones import MELODY, Heard, ToneEar
 from .verdicts import Event, Label, Revoked, Verdict
 
 _FINAL = frozenset({Label.VOICEMAIL, Label.FAX, Label.SIT, Label.BUSY})
@@ -47,6 +47,8 @@ class Parameters:
     long_pause: float = 1.2
     breath: float = 0.42
     """A longer pause than that is between sentences."""
+    pure: float = 0.5
+    """Share of moments with a single partial from which a sound is whistled or blown, not spoken."""
     doubtful: float = 0.22
     """Share of held notes from which `long_pause` of quiet is waited for."""
     hold: float = 2.5
@@ -223,14 +225,15 @@ class Detector:
     def _hear(self, row: Row) -> None:
         now = self._rows * STEP
         recently = now - self._last_speech < self.parameters.spoken_recently
-        musical = self._music > self.parameters.music or self._tones.notes(now) > 3
+        musical = self._music > self.parameters.music or self._tones.notes(now) >= MELODY
         for tone in self._tones.feed(row, now, spoken=recently, musical=musical):
             self._tone(tone)
         sounding = self._tones.sounding
         speech = self._speech
         torn = self._label in (Label.RINGBACK, Label.BUSY) and self._tones.resembles(row, now)
         speech.feed(row, self.seconds, tone=sounding or torn, pending=self._tones.pending)
-        if speech.speaking and not sounding and speech.length > 0.3:
+        limits = self.parameters
+        if speech.speaking and not sounding and speech.length > 0.3 and speech.purity < limits.pure:
             self._last_speech = now
         if self.early:
             return
@@ -247,7 +250,7 @@ class Detector:
             self._restart(Label.RINGBACK)
 
     def _listen_for_music(self, row: Row, now: float, sounding: bool) -> None:
-        melody = self._tones.notes(now) > 3
+        melody = self._tones.notes(now) >= MELODY
         if row.level > -50.0 and not row.lost:
             steady = 1.0 if melody else (0.0 if sounding else row.steady)
             self._music += (steady - self._music) * 0.03
@@ -309,6 +312,7 @@ class Detector:
             self._label is not Label.HUMAN
             and not tone
             and speech.steadiness < limits.notes
+            and speech.purity < limits.pure
             and spoken >= limits.shortest
         ):
             person = self._phrase is not None and self._phrase.label is Label.HUMAN

@@ -42,15 +42,16 @@ class Answered:
 
 # In the notation of `Grammar`. Words of one syllable that sound like others only count alone or with company.
 ACCEPT = (
-    "(yes | yeah | yep) [please | sure | okay | of course | i will | i do | go ahead]",
-    "[yes] (sure | of course | absolutely | certainly) [thing]",
-    "[yes | okay | sure] put (them | him | her | the call) through [please]",
-    "(yes | okay | sure) connect (them | him | her | us | me | the call) [please | now]",
+    "yes [please | sure | of course | i will]",
+    "(yeah | yes) sure",
+    "yeah",
+    "(sure | absolutely | certainly | of course)",
+    "[yes | sure] go ahead [please]",
+    "[yes | okay | sure] put (them | him | her) through [please]",
     # Without a yes before it "I will take it" is heard in too much.
-    "(yes | okay | sure) (i'll | i will | i can) take (it | the call | this call | that call)",
-    "[yes | okay | sure] go ahead [please]",
-    "[yes | okay] i accept [the call]",
-    "yes i (can | have time | am ready)",
+    "yes connect (them | him | her) [please]",
+    "yes (i'll | i will) take (it | the call)",
+    "yes i accept [the call]",
 )
 DECLINE = (
     "(no | nope) [thanks | thank you | sorry | not now | i can't | i cannot]",

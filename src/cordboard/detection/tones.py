@@ -28,6 +28,9 @@ PROGRESS = (330.0, 640.0)
 """Where ringing and busy tones lie, in Hz."""
 LONGEST_GAP = 6.5
 """Seconds without tone after which a cadence is forgotten."""
+MELODY = 3
+MELODY_TIME = 4.0
+"""So many different notes within so many seconds are a melody."""
 TORN = 0.095
 """A shorter gap in a tone is a lost packet, in seconds."""
 LIKELY = 0.8
@@ -186,10 +189,10 @@ class ToneEar:
         )
 
     def notes(self, at: float) -> int:
-        """Different notes that ended within the last 2.5 s: more than a few are a melody."""
+        """Different notes that ended within the last MELODY_TIME: MELODY of them are one."""
         if not self._notes:
             return 0
-        return len({round(centre / 25) for when, centre in self._notes if at - when < 2.5})
+        return len({round(centre / 25) for when, centre in self._notes if at - when < MELODY_TIME})
 
     @property
     def last_tone(self) -> float:
@@ -300,7 +303,8 @@ class ToneEar:
             if seconds >= (1.0 if spoken else 0.45):
                 yield from self._tell("fax", seconds >= 1.0, at, run.started, f"{run.centre:.0f} Hz, called station")
             return
-        if run.pure and spoken and seconds >= 0.40 and run.told != "beep" and not self._pattern and not run.possible:
+        alone = not self._pattern and not run.possible and not self.notes(at)
+        if run.pure and spoken and seconds >= 0.40 and run.told != "beep" and alone:
             # Straight after speech a long pure tone is a beep, unless it may be a network's.
             run.told = "beep"
             yield Heard("beep", True, at, run.started, f"beep, {run.centre:.0f} Hz")
@@ -327,8 +331,9 @@ class ToneEar:
         network = self._told[0] in ("ringback", "busy")
         if not run.pure or musical or run.told == "beep" or self._sit_told or network:
             return
-        if self.notes(at) > 3:
-            return
+        others = self.notes(at) - 1
+        if others >= (2 if spoken else 1):
+            return  # a beep comes alone, or as a chime of two
         if not spoken and abs(run.centre - CNG) <= 38 and 0.38 <= seconds <= 0.65:
             repeated = len(self._pattern) >= 3 and abs(self._pattern[-2] - 3.0) < 0.4
             yield from self._tell("fax", repeated, at, run.started, f"{run.centre:.0f} Hz, calling tone")
