@@ -229,7 +229,7 @@ class Leg:
         """The session of this leg is another's now, with this media. Raises MediaNegotiationError."""
         self.media = media
         self.media_seen = False
-        media.apply(self.jack, self._peer())
+        media.apply(self.jack, self.peer)
 
     def reject(self, status: int, reason: str = "", headers: HeaderList = ()) -> None:
         """Refuse an inbound leg."""
@@ -383,12 +383,13 @@ class Leg:
         try:
             changed = self.media.take_answer(body) if body else False
             if changed or final:
-                self.media.apply(self.jack, self._peer())
+                self.media.apply(self.jack, self.peer)
         except MediaNegotiationError as error:
             return str(error)
         return ""
 
-    def _peer(self) -> str:
+    @property
+    def peer(self) -> str:
         """Where the signalling of the far end is; empty where that is not known yet."""
         flow = self.user_agent.shell.endpoint.flow_of(self.session)
         return flow.remote[0] if flow is not None else ""
@@ -398,7 +399,7 @@ class Leg:
         try:
             answer = self.media.take_offer(body) if body else self.media.new_offer()
             if body:
-                self.media.apply(self.jack, self._peer())
+                self.media.apply(self.jack, self.peer)
         except MediaNegotiationError as error:
             self.media = before  # RFC 3261 §14.2: the session goes on as it was
             status = error.status

@@ -23,6 +23,7 @@ from cordboard.calls.routing import GatewayRoute, Router
 from cordboard.directory.actions import HumanAvailability, LiveTransfer
 from cordboard.directory.agents import Agent, AttachedAction, InputMapping
 from cordboard.directory.directory import DirectoryLookups
+from cordboard.directory.gateways import Gateway
 from cordboard.directory.values import Destination, destination_of
 from cordboard.media import Clip
 from cordboard.sip.address import Address
@@ -175,6 +176,15 @@ class TransferDesk:
     def route(self, destination: Destination, preferred: str | None) -> GatewayRoute:
         return self._router.route(destination, preferred)
 
+    def refer_success(self, peer: str, towards: Gateway | None) -> ReferSuccess:
+        """How a REFER's success is seen: by the manners of the caller's side, which carries it out."""
+        gateways = self._directory().gateways_from(peer)
+        if not gateways:
+            return ReferSuccess.FINAL_NOTIFY
+        # Where several peers share the address, the one that is named for the destination is the likeliest.
+        gateway = towards if towards is not None and towards in gateways else gateways[0]
+        return ReferSuccess(gateway.manners.success)
+
     def take(self, reached: GatewayRoute) -> Callable[[], None]:
         return self._router.take(reached.gateway)
 
@@ -257,7 +267,7 @@ class _Draft:
             gateway.name if gateway is not None else "",
             float(action.timeout or limits.ring),
             frozenset(manners.caller_id.refused) if manners is not None else frozenset(),
-            ReferSuccess(manners.success) if manners is not None else ReferSuccess.FINAL_NOTIFY,
+            self._desk.refer_success(self._call.caller.peer, gateway),
         )
         plan = Plan(
             mode=Mode.COLD if action.cold else Mode.WARM_SUMMARY if self._summarises else Mode.WARM_MESSAGE,
