@@ -132,6 +132,7 @@ struct jack {
     int clock, ptime, dtmf_type, unanswered, frame; /* the last: RTP clock units of the last packet */
     struct srtp *protect, *unprotect;
     struct ear *ears, *watchers; /* of what was said; of what was sent */
+    struct reorder *reorder;
     /* in */
     uint32_t ssrc_in;
     unsigned epoch; /* counts the sender's streams: an SSRC each */
@@ -139,6 +140,9 @@ struct jack {
     uint64_t window; /* of sequence numbers seen, as bits */
     int64_t first_received, last_received;
     uint64_t packets_in, octets_in;
+    struct decoder ordered; /* for ears */
+    int64_t anchor_at;
+    uint32_t anchor_timestamp;
     /* out */
     uint32_t ssrc_out, base_timestamp, last_timestamp, shift;
     uint16_t sequence, relayed_sequence, relayed_first, renumber; /* the last is added to the sender's numbers */
@@ -176,10 +180,8 @@ struct jack {
     int candidate_count, probation_count;
     struct address probation;
     /* in: what was said */
-    int64_t agreed_at, silent_after, last_rtcp, anchor_at;
-    uint32_t anchor_timestamp;
-    struct reorder *reorder;
-    struct decoder through, ordered, watched; /* for transcoding; for ears; for what was sent */
+    int64_t agreed_at, silent_after, last_rtcp;
+    struct decoder through, watched; /* for transcoding; for what was sent */
     struct dtmf_receiver dtmf_in;
 
     /* out: PCM that waits for a full frame */
@@ -217,6 +219,7 @@ struct worker {
     struct jack *closed;
     struct mix *mixes;
     uint64_t packets_in, packets_out, ticks, late_ticks, skipped_ticks;
+    int64_t now; /* when this turn began; jacks are served by it */
     uint8_t datagram[HEADROOM + DATAGRAM], scratch[HEADROOM + DATAGRAM];
     int16_t pcm[LONGEST_FRAME], pcm2[LONGEST_FRAME * 6 + 8], overheard[LONGEST_FRAME], ear[LONGEST_FRAME * 2 + 8];
 };

@@ -44,6 +44,14 @@ void timer_set(struct worker *w, struct timer *t, int64_t due_ms) {
     if (due_ms < w->armed_ms) timer_arm(w);
 }
 
+/* Bring into the cache the jack after the next, and what the next one has to say. */
+static void timer_expect(const struct timer *next) {
+    for (int line = -11; next->next && line < 5; line++) __builtin_prefetch((const char *)next->next + 64 * line, 1);
+    if (next->fire != jack_tick) return;
+    const struct chunk *said = ((const struct jack *)((const char *)next - offsetof(struct jack, timer)))->say.first;
+    for (int line = 0; said && line < 6; line++) __builtin_prefetch((const char *)(said->pcm + said->used) + 64 * line);
+}
+
 static void timers_run(struct worker *w, int64_t now) {
     int64_t now_ms = now / MILLISECOND;
     if (now_ms - w->wheel_ms > WHEEL) { /* the process was stopped: every slot once, and no more */
@@ -58,7 +66,7 @@ static void timers_run(struct worker *w, int64_t now) {
         w->wheel[slot] = NULL, w->busy &= ~(1ull << slot);
         if (due) due->link = &due;
         for (struct timer *t; (t = due);) {
-            for (int line = -9; t->next && line < 5; line++) __builtin_prefetch((const char *)t->next + 64 * line, 1);
+            if (t->next) timer_expect(t->next);
             timer_clear(w, t);
             if (t->due_ms > w->wheel_ms) { /* a later turn of the wheel */
                 t->next = later, later = t;
@@ -98,7 +106,13 @@ void worker_bury(struct worker *w) { /* jacks closed since: no event can name th
 /* Bring what the next packets need into the cache while this one is served. A port lies at its jack's beginning. */
 static void expect(const struct worker *w, const char *second, const struct port *first) {
     for (int line = 0; second && line < 6; line++) __builtin_prefetch(second + 64 * line, 1);
-    if (first && (const void *)first != w && first->jack->source.listeners) {
+    if (!first || (const void *)first == w) return;
+    const char *ear = (const char *)first->jack->ears;
+    if (ear) {
+        __builtin_prefetch(first->jack->reorder, 1);
+        for (int line = 0; line < 8; line++) __builtin_prefetch(ear + 64 * line, 1);
+    }
+    if (first->jack->source.listeners) {
         const char *listener = (const char *)first->jack->source.listeners->to;
         for (int line = 0; line < 7; line++) __builtin_prefetch(listener + 64 * line, 1);
     }
@@ -110,7 +124,7 @@ static void *worker_run(void *arg) {
     while (!atomic_load(&w->board->closing)) {
         int n = epoll_wait(w->epoll, ready, 256, -1);
         worker_lock(w);
-        int64_t now = now_ns();
+        int64_t now = w->now = now_ns();
         bool timers = false;
         for (int i = 0; i < n; i++) {
             if (i + 2 < n) expect(w, ready[i + 2].data.ptr, ready[i + 1].data.ptr);
@@ -121,7 +135,7 @@ static void *worker_run(void *arg) {
                 jack_readable(port->jack, port, now);
             }
         }
-        if (timers) timers_run(w, now_ns());
+        if (timers) timers_run(w, w->now = now_ns());
         worker_bury(w);
         worker_unlock(w);
     }

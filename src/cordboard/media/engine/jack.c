@@ -74,7 +74,7 @@ static void hear_in_order(void *to, uint8_t type, uint32_t timestamp, const uint
         decoder_close(&j->ordered);
         if (!decoder_open(&j->ordered, codec)) return;
     }
-    int64_t now = now_ns();
+    int64_t now = j->worker->now;
     size_t count = decode(&j->ordered, payload, size, j->worker->pcm);
     ears_hear(j->ears, j->worker, j->worker->pcm, count, codec_rate(codec), spoken_at(j, timestamp, codec_clock(codec), now), now);
 }
