@@ -170,7 +170,7 @@ def test_a_tap_puts_packets_in_order_and_fills_what_is_lost() -> None:
     for index in (0, 1, 3, 2, 2, 4, 5, 7, 8, 9, 10, 11):  # two change places, one comes twice, one is lost
         caller.deliver(packets[index])
         stage.run(0.02)
-    stage.run(0.2)
+    stage.run(0.1)
     _, pcm = stage.board.frames()
     shares = tone_windows(pcm, 16000, 700, window=0.02)
     assert len(shares) == 12
@@ -188,6 +188,18 @@ def test_a_pause_of_the_party_is_silence_of_the_same_length() -> None:
     caller.say_frame(700)
     stage.run(0.1)
     assert len(stage.board.frames()[0]) == 52
+
+
+def test_a_pause_is_heard_while_it_lasts() -> None:
+    """A telephone that stops sending in a pause: recognition hears the end of speech then, not at the next word."""
+    stage = Stage()
+    caller = stage.party()
+    caller.jack.tap()
+    caller.say_frame(700)
+    stage.run(0.5)
+    assert 15 <= len(stage.board.frames()[0]) <= 25
+    stage.run(0.5)
+    assert len(stage.board.frames()[0]) == 25
 
 
 def test_frames_that_nobody_fetches_are_bounded() -> None:

@@ -520,7 +520,10 @@ class PythonBoard:
                     except BlockingIOError:
                         break
                     except OSError:
-                        continue  # an ICMP error of something sent before
+                        continue  # an ICMP error of something sent before, or closed by a command
+                    if self._commands:  # what was asked for before a packet was sent holds for that packet
+                        self.now = self.clock()
+                        self.run_commands()
                     try:
                         self.arrived(key.data, data, sender[:2])
                     except Exception:

@@ -373,6 +373,7 @@ class Session(PacketSource, Ear):
             self._press(key)
         for tap in self.taps:
             tap.expire(now)
+            tap.pause(self._clocks.position(now))
         terms = self.terms
         if terms is None:
             return

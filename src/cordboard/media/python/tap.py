@@ -9,11 +9,13 @@ import numpy as np
 from cordboard.media.face import TAP_RATE, TAP_SAMPLES
 from cordboard.media.python.g711 import Samples
 from cordboard.media.python.resample import Resampler
-from cordboard.media.python.timeline import RATE
+from cordboard.media.python.timeline import FRAME, RATE
 
 REORDER_DEPTH = 3  # packets
 REORDER_WAIT = 0.06
 FILL_LIMIT = 2 * RATE
+PAUSE = 12 * RATE // 100  # longer than a packet is late: the party sends nothing
+BEHIND = 2 * FRAME  # what a pause leaves for packets that are late after all
 
 
 class TapStream:
@@ -45,6 +47,14 @@ class TapStream:
         if self._held and now - min(held[2] for held in self._held.values()) >= REORDER_WAIT:
             self._release_all()
 
+    def pause(self, clock: int) -> None:
+        """A party that sends nothing is silent: its pauses are heard while they last. `clock`: the board's position."""
+        if self._end is None or self._held or clock - self._end < PAUSE:
+            return
+        length = min((clock - self._end) // FRAME * FRAME - BEHIND, FILL_LIMIT)
+        self._hear(np.zeros(length, dtype=np.int16))
+        self._end += length
+
     def begin_anew(self) -> None:
         """Another SSRC: its numbers have nothing to do with the old ones."""
         self._release_all()
@@ -69,6 +79,9 @@ class TapStream:
         self._end = at + len(pcm)
         if gap > 0:
             pcm = np.concatenate((np.zeros(min(gap, FILL_LIMIT), dtype=np.int16), pcm))
+        self._hear(pcm)
+
+    def _hear(self, pcm: Samples) -> None:
         out = self._resampler.feed(pcm)
         if len(self._rest):
             out = np.concatenate((self._rest, out))
