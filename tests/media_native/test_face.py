@@ -216,6 +216,28 @@ def test_strangers_reach_no_ear(board: Board, party: Make) -> None:
     assert human.collect(0.1) == []
 
 
+@pytest.mark.parametrize("latched", [True, False])
+def test_another_address_reaches_no_ear(board: Board, party: Make, latched: bool) -> None:
+    """Neither before the named party has spoken nor after, whatever SSRC, numbers or type it takes."""
+    one, _, caller, human = pair(board, party)
+    if latched:
+        caller.send(b"\x01" * 160)
+        assert human.expect().payload == b"\x01" * 160
+    foreign = party(one, "127.0.0.2")
+    foreign.host = "127.0.0.1"  # where it sends to
+    for n in range(60):
+        foreign.ssrc = caller.ssrc if n % 2 else 0xBAD
+        foreign.sequence, foreign.timestamp = caller.sequence, caller.timestamp
+        foreign.send(b"\x66" * 160, payload_type=101 if n % 3 == 0 else 0)
+    time.sleep(0.3)
+    for _ in range(20):
+        foreign.send(b"\x66" * 160)
+    assert human.collect(0.1) == []
+    caller.send(b"\x02" * 160)
+    assert human.expect().payload == b"\x02" * 160
+    assert one.stats().remote == caller.address
+
+
 def test_another_port_of_the_same_host_must_prove_itself(board: Board, party: Make) -> None:
     one, two, _, human = pair(board, party)
     del two
