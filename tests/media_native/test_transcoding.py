@@ -97,6 +97,7 @@ def test_a_re_invite_that_changes_the_codec_loses_no_audio(board: Board, party: 
     one.hears(two)
     two.hears(one)
     got = []
+    former: Party | None = None
     begun = time.monotonic()
     for n in range(40):
         if n == 10:
@@ -104,12 +105,18 @@ def test_a_re_invite_that_changes_the_codec_loses_no_audio(board: Board, party: 
         if n == 20:
             two.negotiated(receive={0: PCMU, 8: PCMA, 9: G722}, send=9, remote=human.address)
         if n == 30:
-            human = party(two)
+            former, human = human, party(two)
             two.negotiated(receive={0: PCMU}, send=0, remote=human.address)
         caller.send(bytes([n + 1]) * 160)
-        got.append(human.expect())
+        # The packet that is sent in the same moment may still go where it went before, and be coded as it was.
+        packet = human.receive(0.2) or (former.expect() if former is not None else None)
+        assert packet is not None
+        got.append(packet)
         time.sleep(max(0.0, begun + (n + 1) * 0.02 - time.monotonic()))
-    assert [packet.payload_type for packet in got] == [0] * 10 + [8] * 10 + [9] * 10 + [0] * 10
+    types = [packet.payload_type for packet in got]
+    changes = [n for n, (before, after) in enumerate(pairwise(types), 1) if before != after]
+    assert [types[n] for n in (0, *changes)] == [0, 8, 9, 0]
+    assert all(0 <= change - asked <= 1 for change, asked in zip(changes, (10, 20, 30), strict=True))
     assert {b.sequence - a.sequence for a, b in pairwise(got)} == {1}
     assert len({packet.ssrc for packet in got}) == 1
     assert all(0 < b.timestamp - a.timestamp <= 320 for a, b in pairwise(got))
