@@ -303,6 +303,7 @@ class Leg:
         self.stop_recording()
         self.user_agent.forget_jack(self.jack)
         self.jack.close()
+        self.media.forget_descriptions()
 
     def _run(self, command: Callable[[Endpoint, float], object]) -> None:
         self.user_agent.shell.run(command)

@@ -82,6 +82,10 @@ class MediaSession:
             self._written = (sent, str(sent).encode())
         return self._written[1]
 
+    def forget_descriptions(self) -> None:
+        """The leg is over and only remembered: nothing will be offered or answered any more."""
+        self._sent = self._offered = self._written = None
+
     def readdress(self, address: str) -> bytes:
         """Our first offer again, with the address that the peer reaches us by. Nothing has been agreed on yet."""
         if address != self._local.address:

@@ -197,6 +197,11 @@ class Headers:
         self._typed.clear()
         self.version += 1
 
+    def forget_derived(self) -> None:
+        """Let go of what the lines give again: for a message that is kept only in case it is repeated."""
+        self._index = None
+        self._typed.clear()
+
     @property
     def typed(self) -> dict[str, Any]:
         """The cache of typed values; empty again after every change."""

@@ -69,6 +69,11 @@ class IncomingSession(Session):
         response.headers.extend(fields)
         return response
 
+    def release(self) -> None:
+        """The INVITE is kept for its repetitions only."""
+        super().release()
+        self._transaction.request.headers.forget_derived()
+
     # Ringing --------------------------------------------------------------------------------------------------------
 
     def ring(self, status: int, headers: Fields, body: bytes, now: float) -> None:

@@ -121,6 +121,7 @@ class Receiver:
             return
         events = core.transport.events
         position = len(events)
+        call_id = message.headers.get("Call-ID") or ""
         self._session = None
         if isinstance(message, Response):
             self._response(message, flow, now)
@@ -141,7 +142,6 @@ class Receiver:
             except ParseError as error:
                 self._refuse_unreadable(error, flow, message.parts)
         if core.config.trace:
-            call_id = message.headers.get("Call-ID") or ""
             events.insert(position, Trace("in", flow.transport, flow.local, flow.remote, data, call_id, self._session))
 
     # Responses ------------------------------------------------------------------------------------------------------

@@ -258,6 +258,7 @@ class Session:
             self.offers.acknowledge_unanswered(now)
             self.ended("bye", now, message=request)
         self.release()
+        request.headers.forget_derived()
 
     def before_bye(self, now: float) -> None:
         """A hook for what a BYE interrupts."""
