@@ -18,6 +18,7 @@ import cProfile
 import gc
 import json
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -77,6 +78,21 @@ DESCRIPTION = (
     b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
     b"m=audio 40000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
 )
+
+
+class Pauses:
+    """How long the garbage collector stopped everything, at the worst."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._started = 0.0
+        gc.callbacks.append(self._note)
+
+    def _note(self, phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            self._started = time.perf_counter()
+        else:
+            self.longest = max(self.longest, time.perf_counter() - self._started)
 
 
 class ToneVoice:
@@ -265,6 +281,7 @@ async def serve(kind: str, folder: Path, towards: int | None, t1: float) -> None
     """Until the input ends."""
     settings = settings_for(folder, t1)
     configure_log(settings.log)
+    pauses = Pauses()
     if kind == "signalling":
         subject = bare(settings)
     else:
@@ -277,7 +294,7 @@ async def serve(kind: str, folder: Path, towards: int | None, t1: float) -> None
         while line := await requests.readline():
             if line == b"collect\n":
                 gc.collect()
-            print(json.dumps(counts()), flush=True)
+            print(json.dumps(counts() | {"longest collection ms": round(pauses.longest * 1000)}), flush=True)
 
 
 def main() -> None:
