@@ -116,7 +116,10 @@ class Bench:
             share = (cpu_seconds(server.pid) - before) / load.seconds
             pause = server.ask()["longest collection ms"]
         held = load.successful / load.seconds
-        faults = f"{load.failed} failed, {load.retransmissions} sent again by SIPp, {load.repeated} by us; longest collection {pause} ms"
+        faults = (
+            f"{load.failed} failed, {load.retransmissions} sent again by SIPp, {load.repeated} by us; "
+            f"longest collection {pause} ms"
+        )
         right = load.failed == load.retransmissions == load.repeated == 0
         print(f"  {held:.0f} calls/s for {load.seconds:.0f} s: {faults}; {share:.0%} of one core", flush=True)
         long_enough = self.sustained >= 60
