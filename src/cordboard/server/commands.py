@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import sys
@@ -147,6 +148,9 @@ async def run_server(settings: Settings, directory: Directory, *, demo: bool = F
             return 1
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, server.reload_certificates)
         stack.callback(asyncio.get_running_loop().remove_signal_handler, signal.SIGHUP)
+        # What has been built lives as long as the process: the collector need not look at it again during calls.
+        gc.collect()
+        gc.freeze()
         if server.interrupted:
             _print(f"{server.interrupted} calls of the last run were cut off; their records say so")
         if human is not None:
