@@ -45,12 +45,6 @@ class Pagination(Shape):
     offset: int
 
 
-class TransferResult(Shape):
-    status: str
-    failed_reason: str
-    human_connected_at: str | None = Field(default=None, description="ISO 8601, UTC; absent when nobody was reached")
-
-
 class ExecutedActionShape(Shape):
     name: str
     action_type: str

@@ -7,7 +7,7 @@ re-INVITEs, and knows nothing of agents or transfers. Who wants its facts subscr
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -429,8 +429,3 @@ def _info_digit(content_type: str, body: bytes) -> str | None:
 def _digit(text: str) -> str | None:
     text = {"10": "*", "11": "#", "12": "A", "13": "B", "14": "C", "15": "D"}.get(text, text).upper()
     return text if len(text) == 1 and text in "0123456789*#ABCD" else None
-
-
-def headers_of(request: Request) -> Sequence[tuple[str, str]]:
-    """Header names and raw values of an INVITE, in order."""
-    return list(request.headers.items())

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass, replace
-from enum import Enum
+from dataclasses import asdict, replace
 
 from cordboard.calls import events as calls
 from cordboard.conversation.call_actions import ActionExecuted
@@ -18,12 +15,12 @@ from cordboard.records.models import (
     CallType,
     DisconnectReason,
     ExecutedAction,
-    Json,
     Recording,
     TelephonyHangup,
     TransferReturnValue,
 )
 from cordboard.records.ports import CallSink
+from cordboard.records.text import to_json, to_object
 from cordboard.sip.flow import HostPort
 from cordboard.transfer import ports as transfers
 from cordboard.transfer.outcome import Claim
@@ -49,7 +46,7 @@ class Recorder:
             case calls.CallAnswered(call_id=call_id):
                 sink.update_call(call_id, status=CallStatus.IN_PROGRESS, answered_at=report.at)
             case calls.Noted(call_id=call_id, kind=kind, leg=leg, data=data):
-                sink.event(call_id, kind, leg=leg, data=_object(data))
+                sink.event(call_id, kind, leg=leg, data=to_object(data))
             case calls.Warned(call_id=call_id, text=text):
                 sink.warning(call_id, text)
             case calls.Spoken(call_id=call_id, speaker=speaker, text=text, started=started, ended=ended):
@@ -75,7 +72,7 @@ class Recorder:
             case transfers.TransferStarted():
                 self._transfer_started(report)
             case transfers.TransferStep(call_id=call_id):
-                data = _object(asdict(report))
+                data = to_object(asdict(report))
                 data.pop("call_id")
                 sink.event(call_id, "transfer.step", data=data)
             case transfers.TransferNews(call_id=call_id, name=name, leg=leg, action_id=action_id):
@@ -89,7 +86,7 @@ class Recorder:
                     "verified": claim.verified,
                     "caller_silence_ms": report.caller_silence_ms,
                 }
-                sink.event(call_id, "transfer.outcome", data=_object(data))
+                sink.event(call_id, "transfer.outcome", data=to_object(data))
             case transfers.TransferFinished(call_id=call_id, action_id=action_id, claim=claim):
                 self._transfer_ended(call_id, action_id, claim)
                 self._actions.pop(action_id, None)
@@ -106,8 +103,8 @@ class Recorder:
                 to_number=report.to_number,
                 started_at=report.at,
                 timezone=report.timezone,
-                prompt_variables=_object(report.variables),
-                custom_variables=_object(report.custom_variables),
+                prompt_variables=to_object(report.variables),
+                custom_variables=to_object(report.custom_variables),
                 external_id=report.external_id,
                 diversion=report.diversion,
                 prepared_id=report.prepared_id,
@@ -142,9 +139,9 @@ class Recorder:
                 started_at=report.started,
                 ended_at=report.ended,
                 description=report.description,
-                parameters_hard_coded=_object(report.parameters_hard_coded),
-                parameters_from_llm=_object(report.parameters_from_llm),
-                return_value=_json(report.return_value),
+                parameters_hard_coded=to_object(report.parameters_hard_coded),
+                parameters_from_llm=to_object(report.parameters_from_llm),
+                return_value=to_json(report.return_value),
                 error_message=report.error,
             ),
         )
@@ -156,7 +153,7 @@ class Recorder:
             action_type=TRANSFER_ACTION,
             started_at=report.at,
             description=report.description,
-            parameters_hard_coded=_object(report.parameters),
+            parameters_hard_coded=to_object(report.parameters),
         )
         self._actions[report.action_id] = action
         self._sink.action(report.call_id, action)
@@ -171,7 +168,7 @@ class Recorder:
             started,
             ended_at=claim.at,
             return_value=TransferReturnValue(str(claim.outcome), str(claim.reason), connected),
-            attempts=tuple(_object(asdict(attempt)) for attempt in evidence.attempts),
+            attempts=tuple(to_object(asdict(attempt)) for attempt in evidence.attempts),
             verified=claim.verified,
         )
         self._actions[action_id] = action
@@ -189,23 +186,3 @@ def _disconnect(report: calls.CallClosed) -> DisconnectReason:
 def _address(address: HostPort) -> str:
     host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _object(data: Mapping[str, object]) -> dict[str, Json]:
-    return {str(key): _json(value) for key, value in data.items()}
-
-
-def _json(value: object) -> Json:
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, Enum):
-        return str(value.value)
-    if isinstance(value, str):
-        return value
-    if is_dataclass(value) and not isinstance(value, type):
-        return _object(asdict(value))
-    if isinstance(value, Mapping):
-        return _object(value)
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_json(each) for each in value]
-    return json.dumps(value, default=str)

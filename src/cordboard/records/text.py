@@ -20,10 +20,6 @@ def clean(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").replace("\x00", "\ufffd")
 
 
-def clean_optional(text: str | None) -> str | None:
-    return None if text is None else clean(text)
-
-
 def to_json(value: object, depth: int = 0) -> Json:
     """`value` as strict JSON: tuples become lists, dataclasses objects, NaN and infinities null, the rest text."""
     if isinstance(value, Enum):
